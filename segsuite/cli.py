@@ -1,0 +1,190 @@
+"""The command line: each command parses, calls one function and prints one table. Imports no torch."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from segsuite import __version__
+from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError, SegsuiteError, nearest
+
+EPILOG = """examples:
+  segsuite run experiments/quickstart.yaml
+  segsuite run experiments/camvid_unet.yaml --set data.root=/data/camvid --set train.epochs=5
+  segsuite plan experiments/quickstart.yaml --json
+exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; its exit code. Errors of a user are three sentences on standard error, without a traceback."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command is None:
+        parser.print_help()
+        return EXIT_DONE
+    try:
+        return int(given.command(given))
+    except SegsuiteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return EXIT_PREEMPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe (`| head`) has what it wanted
+        return EXIT_DONE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest command when there is no such one."""
+
+    def error(self, message: str) -> Any:
+        commands = ("run", "plan", "status", "schema")
+        bad = message.split("invalid choice: '")
+        near = nearest(bad[1].split("'")[0], commands) if len(bad) > 1 else None
+        raise SystemExit(_fail(f"error: {message}" + (f"\n  to do: did you mean '{near}'?" if near else "")))
+
+
+def _fail(text: str) -> int:
+    print(text, file=sys.stderr)
+    return ConfigError.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="segsuite",
+        description="Semantic-segmentation experiments: one YAML, many trials, one answer.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=None)
+    parser.add_argument("--version", action="version", version=f"segsuite {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND")
+    run = _on_experiment(commands, "run", "run every trial that has no result yet; calling it again continues", _run)
+    run.add_argument("--workers", type=int, default=1, choices=[1], help="trials at a time (1)")
+    plan = _on_experiment(commands, "plan", "list the trials, their differences and states; nothing runs", _plan)
+    plan.add_argument("--json", action="store_true", help="print JSON")
+    plan.add_argument("--origins", action="store_true", help="print the base settings and the file and line of each")
+    status = _on_experiment(commands, "status", "counts, progress, scores and failures", _status)
+    status.add_argument("--json", action="store_true", help="print JSON")
+    status.add_argument("--watch", action="store_true", help="print again every 5 s until all trials have ended")
+    schema = commands.add_parser("schema", help="print the JSON Schema of an experiment's YAML, for editors")
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+def _on_experiment(commands: Any, name: str, help: str, command: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help, description=help)
+    parser.add_argument("experiment", type=Path, metavar="E.yaml", help="the experiment")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a setting, e.g. train.epochs=5",
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.launch.check import check_data
+    from segsuite.launch.display import Display
+    from segsuite.launch.freeze import check_writable
+    from segsuite.launch.local import run
+    from segsuite.report.tables import result_table
+
+    experiment = load(given.experiment, given.overrides)
+    display = Display()
+    check_writable(experiment)
+    check_data(experiment, display.console)
+    outcome = run(experiment, display)
+    if outcome.finished:
+        _print(result_table(experiment))
+    print(f"written to {experiment.folder}")
+    if outcome.preempted:
+        print("stopped; the same command continues", file=sys.stderr)
+        return EXIT_PREEMPTED
+    return EXIT_FAILED if outcome.failed else EXIT_DONE
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.launch.status import plan
+
+    experiment = load(given.experiment, given.overrides)
+    if given.origins:
+        for path, where in experiment.composed.leaves():
+            print(f"{'.'.join(map(str, path))}: {json.dumps(experiment.composed.value(path))}  # {where}")
+        return EXIT_DONE
+    listing = plan(experiment)
+    if given.json:
+        print(json.dumps(listing, indent=1))
+        return EXIT_DONE
+    rows = [
+        (
+            trial["id"],
+            trial["arm"] + (" (baseline)" if trial["arm"] == experiment.baseline else ""),
+            str(trial["seed"]),
+            trial["state"],
+        )
+        for trial in listing["trials"]
+    ]
+    _print_rows(("id", "arm", "seed", "state"), rows)
+    print(f"{len(rows)} trials: {len(experiment.arms)} arms x {len(experiment.seeds)} seeds, in {experiment.folder}")
+    return EXIT_DONE
+
+
+def _status(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.launch.display import duration
+    from segsuite.launch.status import status
+
+    while True:
+        experiment = load(given.experiment, given.overrides)
+        found = status(experiment)
+        if given.json:
+            print(json.dumps(found, indent=1))
+        else:
+            rows = []
+            for trial in found["trials"]:
+                score = "-" if trial["miou"] is None else f"{trial['miou']:.3f}"
+                left = "" if trial["seconds_left"] is None else duration(trial["seconds_left"])
+                epochs = f"{trial['epochs_done']} of {trial['epochs']}"
+                rows.append((trial["id"], trial["arm"], str(trial["seed"]), trial["state"], epochs, score, left))
+            _print_rows(("id", "arm", "seed", "state", "epochs", "mIoU", "left"), rows)
+            for trial in found["trials"]:
+                if trial["state"] == "failed":
+                    print(f"failed: {trial['arm']}, seed {trial['seed']}: {trial['reason']}\n  log: {trial['log']}")
+            print(
+                ", ".join(f"{count} {state}" for state, count in found["counts"].items() if count)
+                + f", in {found['folder']}"
+            )
+        if not given.watch or not any(found["counts"][state] for state in ("new", "running", "unfinished")):
+            return EXIT_FAILED if found["counts"]["failed"] else EXIT_DONE
+        time.sleep(5)
+
+
+def _schema(given: argparse.Namespace) -> int:
+    from segsuite.schema import experiment_schema
+
+    print(json.dumps(experiment_schema(), indent=1))
+    return EXIT_DONE
+
+
+def _print(renderable: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    # A pipe has no width: tables must not be folded to 80 columns there.
+    Console(highlight=False, width=console.width if console.is_terminal else 200).print(renderable)
+
+
+def _print_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    for row in (names, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,109 @@
+"""Settings of datasets and of augmentation."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from segsuite.config.base import PATH, Settings
+
+Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Range = tuple[float, float]
+
+
+class ShapesData(Settings):
+    """The embedded dataset: procedural scenes, nothing to download."""
+
+    name: Literal["shapes"]
+    """Which dataset."""
+    size: Size = (96, 128)
+    """Height and width of an image in pixels, at least 16."""
+    train_images: int = Field(240, ge=1)
+    """Number of training images, at least 1."""
+    val_images: int = Field(60, ge=1)
+    """Number of validation images, at least 1."""
+    test_images: int = Field(60, ge=1)
+    """Number of test images, at least 1."""
+    scene_seed: int = Field(0, ge=0)
+    """Which world of scenes is drawn; not the seed of training."""
+
+
+class CamvidData(Settings):
+    """CamVid, 360x480, 11 classes and void (data/README.md says how to get it)."""
+
+    name: Literal["camvid"]
+    """Which dataset."""
+    root: str = Field("data/camvid", json_schema_extra=PATH)
+    """Folder that holds train/ trainannot/ val/ valannot/ test/ testannot/, relative to the working directory."""
+
+
+class FolderData(Settings):
+    """Any images and masks: two globs or a CSV, class names, and which raw mask value means which class."""
+
+    name: Literal["folder"]
+    """Which dataset."""
+    root: str = Field(json_schema_extra=PATH)
+    """Folder that globs and the CSV's paths are relative to."""
+    classes: tuple[str, ...] = Field(min_length=2, max_length=255)
+    """Class names in the order of their ids, 2 to 255."""
+    images: str | None = None
+    """Glob of the images, relative to root; may hold {split}, e.g. `{split}/images/*.png`."""
+    masks: str | None = None
+    """Glob of the masks, paired with the images by file name; may hold {split}."""
+    csv: str | None = None
+    """CSV file with the columns image, mask and, if the split is fixed, split; instead of the globs."""
+    values: dict[str, str] | None = None
+    """Raw mask value -> class name or `void`; keys are integers or colours such as "#ff0000". Default: value i is class i."""
+    fractions: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
+    """Share of each split, e.g. {train: 0.8, val: 0.2}, when the split is not fixed by {split} or by the CSV; sum at most 1."""
+    split_seed: int = Field(0, ge=0)
+    """Seed of the fractional split."""
+    value_range: Range | None = None
+    """Raw values of a 16-bit image that become 0 and 1; default: the whole range of its type."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_as_text(cls, value: Any) -> Any:
+        # YAML reads `0:` and `255:` as integers, which JSON (and so the JSON Schema) cannot have as keys.
+        if isinstance(value, dict) and isinstance(value.get("values"), dict):
+            value = {**value, "values": {str(key): item for key, item in value["values"].items()}}
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "FolderData":
+        if (self.csv is None) == (self.images is None and self.masks is None):
+            raise ValueError(
+                f"give either csv or images and masks (csv: {self.csv}, images: {self.images}, masks: {self.masks})"
+            )
+        if self.csv is None and (self.images is None or self.masks is None):
+            raise ValueError(f"images and masks belong together (images: {self.images}, masks: {self.masks})")
+        if self.fractions is not None and sum(self.fractions.values()) > 1 + 1e-9:
+            raise ValueError(f"the fractions add up to {sum(self.fractions.values()):g}, more than 1")
+        return self
+
+
+Data = Annotated[ShapesData | CamvidData | FolderData, Field(discriminator="name")]
+
+
+class Augment(Settings):
+    """Random changes of training images; validation and test images are never changed."""
+
+    crop: Size | None = None
+    """Height and width in pixels of the random crop; images that are smaller are padded, their labels with void. None: whole image."""
+    scale: Range = (1.0, 1.0)
+    """Range of the random scale factor, applied before the crop, above 0."""
+    horizontal_flip: float = Field(0.5, ge=0, le=1)
+    """Probability of a left-right flip, 0 to 1."""
+    brightness: float = Field(0.0, ge=0, le=1)
+    """Largest relative change of brightness, 0 to 1."""
+    contrast: float = Field(0.0, ge=0, le=1)
+    """Largest relative change of contrast, 0 to 1."""
+    saturation: float = Field(0.0, ge=0, le=1)
+    """Largest relative change of saturation, 0 to 1."""
+    hue: float = Field(0.0, ge=0, le=0.5)
+    """Largest change of hue as a fraction of the colour circle, 0 to 0.5."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Augment":
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be [low, high] with 0 < low <= high, not {list(self.scale)}")
+        return self

@@ -1,0 +1,96 @@
+"""Settings of training, evaluation and execution."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from segsuite.config.base import Settings
+
+
+class Optimizer(Settings):
+    """How weights are updated."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    """Which optimizer."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate, above 0."""
+    encoder_learning_rate: float | None = Field(None, gt=0)
+    """Peak learning rate of the encoder, above 0; None: the same as learning_rate."""
+    weight_decay: float = Field(1e-4, ge=0)
+    """Decay of all weights but biases and normalisation, at least 0."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of sgd (Nesterov), first moment decay of adamw; 0 to below 1."""
+
+
+class Schedule(Settings):
+    """How the learning rate moves from its peak, per optimizer step."""
+
+    name: Literal["poly", "cosine", "step", "constant"] = "poly"
+    """poly: (1 - t)^power; cosine: half a cosine; step: times `gamma` at each of `milestones`; constant."""
+    warmup_fraction: float = Field(0.0, ge=0, lt=1)
+    """Share of all steps in which the rate rises linearly from near 0 to its peak, 0 to below 1."""
+    power: float = Field(0.9, gt=0)
+    """Exponent of poly, above 0."""
+    milestones: tuple[float, ...] = (0.6, 0.85)
+    """For step: shares of all steps, 0 to 1, rising."""
+    gamma: float = Field(0.1, gt=0, le=1)
+    """For step: factor at each milestone, above 0 to 1."""
+
+
+class Train(Settings):
+    """Training."""
+
+    epochs: int = Field(20, ge=1)
+    """Passes over the training split, at least 1."""
+    batch_size: int = Field(8, ge=1)
+    """Images a step, at least 1."""
+    optimizer: Optimizer = Optimizer()
+    """How weights are updated."""
+    schedule: Schedule = Schedule()
+    """How the learning rate moves."""
+    precision: Literal["auto", "fp32", "bf16-mixed", "fp16-mixed"] = "auto"
+    """auto: bf16-mixed where the processor computes it natively (CUDA, CPUs with AMX or AVX512_BF16), else fp32."""
+    accumulate: int = Field(1, ge=1)
+    """Batches whose gradients are summed before an optimizer step, at least 1."""
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest norm of the gradient, above 0; None: not clipped."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay of the exponential moving average of the weights, which is then what is evaluated; between 0 and 1; None: off."""
+    freeze_encoder_epochs: int = Field(0, ge=0)
+    """Epochs in which the encoder is not trained and its normalisation not updated, at least 0."""
+    early_stopping_patience: int | None = Field(None, ge=1)
+    """Validations without a better mIoU after which training ends, at least 1; None: never."""
+    validate_every: int = Field(1, ge=1)
+    """Epochs between validations, at least 1; the last epoch is always followed by one."""
+    max_steps: int | None = Field(None, ge=1)
+    """Ends training after so many optimizer steps, at least 1; None: after `epochs`."""
+    overfit_batches: int = Field(0, ge=0)
+    """A sanity run: train without augmentation on so many fixed batches and evaluate on the same images; 0: off."""
+    deterministic: Literal["off", "warn", "strict"] = "off"
+    """Whether operators without a deterministic CUDA version are let be, warned of or refused."""
+
+
+class Evaluation(Settings):
+    """What is scored at the end, at the labels' own resolution."""
+
+    split: Literal["train", "val", "test"] = "val"
+    """Which split is scored."""
+    checkpoint: Literal["last", "best"] = "last"
+    """last: the final weights. best: the epoch with the best val mIoU, a score that flatters when the same split is scored."""
+
+
+class Execution(Settings):
+    """How a trial is executed; nothing here is part of its identity."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where it runs; auto: CUDA, else MPS, else the CPU."""
+    workers: int = Field(0, ge=0)
+    """Processes that read and augment images, at least 0; 0: the training process does it."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads for computing, at least 1; None: all cores."""
+    cache_images: bool = False
+    """Keep decoded images in memory: CamVid needs 0.3 GB."""
+    evaluation_batch_size: int = Field(4, ge=1)
+    """Images a step in validation, at least 1; images of different sizes go one by one."""
+    checkpoint_minutes: float = Field(5.0, gt=0)
+    """Longest time between two saves of last.ckpt within an epoch, in minutes, above 0; each epoch's end saves too."""

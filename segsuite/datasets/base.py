@@ -1,0 +1,154 @@
+"""What every dataset is: named samples of an image and a label, plus what datasets of files share."""
+
+import colorsys
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsuite.datasets.image_io import read_image, read_mask
+from segsuite.errors import DataError
+
+VOID = 255
+"""Label of a pixel without a class; no loss and no score counts it."""
+
+MAX_CLASSES = 255
+"""Class ids are 0..254 in uint8, 255 is void."""
+
+FINGERPRINT_BYTES = 64 * 1024
+
+Image = NDArray[np.uint8] | NDArray[np.float32]
+Label = NDArray[np.uint8]
+Palette = tuple[tuple[int, int, int], ...]
+
+
+class SegmentationDataset(ABC):
+    """One split of a dataset; see `segsuite.datasets` for the contract."""
+
+    classes: tuple[str, ...]
+    palette: Palette
+    split: str
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes without void."""
+        return len(self.classes)
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of samples in this split."""
+
+    @abstractmethod
+    def sample_name(self, index: int) -> str:
+        """A short name, unique within the split."""
+
+    @abstractmethod
+    def read(self, index: int) -> tuple[Image, Label]:
+        """Image (H, W, 3) uint8 or float32 in 0..1, label (H, W) uint8. Raises DataError naming the file."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """16 hex digits that change when the data or what they mean change; free of paths and times."""
+
+    def sequence(self, index: int) -> str:
+        """The group of correlated samples (frames of one video) that this one is in; its own by default."""
+        return self.sample_name(index)
+
+
+class Sample(NamedTuple):
+    """Where one sample of a dataset of files lies."""
+
+    name: str
+    image: Path
+    mask: Path
+
+
+class FileDataset(SegmentationDataset):
+    """A dataset of image and mask files; a subclass fills `samples` and says what a raw mask value means."""
+
+    samples: Sequence[Sample]
+    value_range: tuple[float, float] | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def sample_name(self, index: int) -> str:
+        return self.samples[index].name
+
+    @abstractmethod
+    def to_label(self, raw: NDArray[Any], path: Path) -> Label:
+        """Class ids (H, W) of the raw mask of `path`. Raises DataError for a value without a meaning."""
+
+    def read(self, index: int) -> tuple[Image, Label]:
+        sample = self.samples[index]
+        image = read_image(sample.image, self.value_range)
+        raw = read_mask(sample.mask)
+        if image.shape[:2] != raw.shape[:2]:
+            raise DataError(
+                f"mask is {raw.shape[0]}x{raw.shape[1]} but its image is {image.shape[0]}x{image.shape[1]} "
+                "(height x width)",
+                f"{sample.mask} of {sample.image}",
+                "Give each image a mask of its size; EXIF rotation is ignored, rotate photographs for good.",
+            )
+        return image, self.to_label(raw, sample.mask)
+
+    def fingerprint(self) -> str:
+        return files_fingerprint(self.classes, self.samples, self._meaning())
+
+    def _meaning(self) -> str:
+        """Settings that change what `read` returns for the same files; part of the fingerprint."""
+        return ""
+
+
+def files_fingerprint(classes: Sequence[str], samples: Iterable[Sample], meaning: str = "") -> str:
+    """16 hex digits of the class names, `meaning`, and name, size and first 64 KiB of every image and mask.
+
+    Neither places nor times of the files count, so that copies on two machines agree. Damage beyond the first
+    64 KiB that keeps the size goes unseen here; decoding finds it.
+    """
+    digest = hashlib.sha256(repr((tuple(classes), meaning)).encode())
+    for sample in samples:
+        digest.update(repr(sample.name).encode())
+        for path in (sample.image, sample.mask):
+            try:
+                with path.open("rb") as file:
+                    digest.update(hashlib.sha256(file.read(FINGERPRINT_BYTES)).digest())
+                digest.update(path.stat().st_size.to_bytes(8, "big"))
+            except OSError as error:
+                raise DataError(f"cannot read the file: {error.strerror}", str(path), "Restore the file.") from error
+    return digest.hexdigest()[:16]
+
+
+def unknown_value(value: str, count: int, path: Path, known: str) -> DataError:
+    """The error for a mask value that means nothing: value, number of pixels, file and what is known."""
+    return DataError(
+        f"mask holds the raw value {value} in {count} pixels, which stands for no class",
+        str(path),
+        f"Correct the mask, or give the value a class or void; known are {known}.",
+    )
+
+
+def default_palette(num_classes: int) -> Palette:
+    """`num_classes` distinct RGB colours, always the same ones.
+
+    The first eight are told apart by colour-blind readers (Okabe and Ito, "Color universal design", 2008);
+    later ones step the hue by the golden ratio and cycle through three lightnesses.
+    """
+    first = (
+        (0, 0, 0),
+        (230, 159, 0),
+        (86, 180, 233),
+        (0, 158, 115),
+        (240, 228, 66),
+        (0, 114, 178),
+        (213, 94, 0),
+    )
+    colours = [*first, (204, 121, 167)][:num_classes]
+    for k in range(num_classes - len(colours)):
+        red, green, blue = colorsys.hls_to_rgb(k * 0.618034 % 1.0, (0.35, 0.6, 0.8)[k % 3], (0.9, 0.5)[k // 3 % 2])
+        colours.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return tuple(colours)

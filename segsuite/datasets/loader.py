@@ -1,0 +1,139 @@
+"""From a dataset to batches, exactly resumable: what a batch holds is a function of (seed, epoch, index) alone."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from segsuite.datasets.base import SegmentationDataset
+from segsuite.datasets.transforms import Transform
+
+Key = tuple[int, int]
+Sample = dict[str, Any]
+
+
+class Samples(Dataset[Sample]):
+    """Samples of a dataset by key (epoch, index), augmented by `transform` with a seed made of (seed, epoch, index).
+
+    A sample is {"image": (3,H,W) uint8 or float32 in 0..1, "label": (H,W) uint8 with 255 void, "index": int}.
+    The epoch is part of the key because a copy of it in a long-lived worker would go stale.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        seed: int = 0,
+        transform: Transform | None = None,
+        cache: bool = False,
+    ) -> None:
+        self.dataset, self.seed, self.transform = dataset, seed, transform
+        self._cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, index = key
+        image, label = self._read(index)
+        if self.transform is not None:
+            image, label = self.transform(image, label, sample_seed(self.seed, epoch, index))
+        return {
+            "image": torch.from_numpy(image).permute(2, 0, 1),
+            "label": torch.from_numpy(label),
+            "index": index,
+        }
+
+    def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._cache is None:
+            return self.dataset.read(index)
+        if index not in self._cache:
+            self._cache[index] = self.dataset.read(index)
+        return self._cache[index]
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """A 32-bit seed that differs for each (seed, epoch, index)."""
+    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1)[0])
+
+
+class EpochSampler(Sampler[Key]):
+    """Keys of one epoch in an order that is a function of (seed, epoch); `start` skips what was done already."""
+
+    def __init__(self, indices: Sequence[int], seed: int, shuffle: bool = True) -> None:
+        self.indices, self.seed, self.shuffle = list(indices), seed, shuffle
+        self.epoch, self.start = 0, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the trainer before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[Key]:
+        order = (
+            np.random.default_rng((self.seed, self.epoch)).permutation(self.indices) if self.shuffle else self.indices
+        )
+        start, self.start = self.start, 0
+        return iter([(self.epoch, int(index)) for index in order[start:]])
+
+
+class ResumableLoader(DataLoader[Sample]):
+    """A DataLoader that continues in the middle of an epoch: the trainer keeps its state in the checkpoint."""
+
+    sampler: EpochSampler
+    _done = 0
+    _skip = 0
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator is what the trainer needs
+        self._done, self._skip = self._skip, 0
+        self.sampler.start = self._done * int(self.batch_size or 1)
+        for batch in super().__iter__():
+            self._done += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Batches done in this epoch."""
+        return {"epoch": self.sampler.epoch, "done": self._done % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continues after the batches that `state` counts."""
+        self.sampler.set_epoch(state["epoch"])
+        self._skip = state["done"]
+
+
+def training_loader(samples: Samples, indices: Sequence[int], batch_size: int, workers: int) -> ResumableLoader:
+    """Shuffled batches. A last, smaller batch is dropped, since batch normalisation needs more than one value."""
+    return ResumableLoader(
+        samples,
+        batch_size,
+        sampler=EpochSampler(indices, samples.seed),
+        drop_last=len(indices) >= batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+        # Without a generator of its own, each epoch would draw from the global one, at another moment in a resumed run.
+        generator=torch.Generator().manual_seed(samples.seed),
+    )
+
+
+def evaluation_loader(samples: Samples, indices: Sequence[int], batch_size: int, workers: int) -> DataLoader[Sample]:
+    """Batches in order, each of images of one size, so that none is resized or padded with others in mind."""
+    return DataLoader(
+        samples,
+        batch_size,
+        sampler=EpochSampler(indices, samples.seed, shuffle=False),
+        collate_fn=_by_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        generator=torch.Generator().manual_seed(samples.seed),
+    )
+
+
+def _by_size(samples: list[Sample]) -> list[Sample]:
+    groups: dict[tuple[int, ...], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(tuple(sample["image"].shape), []).append(sample)
+    return [torch.utils.data.default_collate(group) for group in groups.values()]

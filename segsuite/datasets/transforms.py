@@ -1,0 +1,57 @@
+"""Augmentation of one image and its mask, a function of a seed and nothing else."""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+# Its import would otherwise ask the network for a newer release.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations
+import cv2
+
+VOID = 255
+MEAN_COLOUR = (124.0, 116.0, 104.0)  # ImageNet's mean: padding that the normalised network sees as zero
+
+Transform = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+def build_transform(
+    crop: tuple[int, int] | None = None,
+    scale: tuple[float, float] = (1.0, 1.0),
+    horizontal_flip: float = 0.0,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
+    hue: float = 0.0,
+) -> Transform:
+    """A function (image_HWC, mask_HW, seed) -> (image_HWC, mask_HW).
+
+    Order: scale by a random factor, pad to the crop (labels with void), crop, flip, colours. `crop` is (height, width) in
+    pixels, probabilities and strengths are 0 to 1. The same seed gives the same result in every process: the generators of
+    albumentations 2.0.8 repeat themselves across workers and epochs otherwise (its issues 2473 and 2559).
+    """
+    # Nearest-exact samples the centre of each cell; plain nearest would shift labels by half a pixel against the image.
+    nearest = cv2.INTER_NEAREST_EXACT
+    steps: list[albumentations.BasicTransform] = []
+    if scale != (1.0, 1.0):
+        limits = (scale[0] - 1, scale[1] - 1)
+        steps.append(albumentations.RandomScale(limits, cv2.INTER_LINEAR, mask_interpolation=nearest, p=1))
+    if crop is not None:
+        # Masks are padded with 0, a class, by default: the name `fill_mask` matters, `mask_value` is ignored.
+        steps.append(albumentations.PadIfNeeded(*crop, fill=MEAN_COLOUR, fill_mask=VOID, position="random", p=1))
+        steps.append(albumentations.RandomCrop(*crop, p=1))
+    if horizontal_flip > 0:
+        steps.append(albumentations.HorizontalFlip(p=horizontal_flip))
+    if max(brightness, contrast, saturation, hue) > 0:
+        ranges = [(1 - strength, 1 + strength) for strength in (brightness, contrast, saturation)]
+        steps.append(albumentations.ColorJitter(*ranges, hue=(-hue, hue), p=1))
+    pipeline = albumentations.Compose(steps, seed=0)
+
+    def transform(image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        pipeline.set_random_seed(seed)
+        out = pipeline(image=image, mask=mask)
+        return out["image"], out["mask"].astype(np.uint8, copy=False)
+
+    return transform

@@ -1,0 +1,67 @@
+"""The names of encoders, so that they can be checked on a login node without importing torch.
+
+SMP_NATIVE are the names of segmentation-models-pytorch 0.6.0 (its `timm-` names are old copies of what `tu-`
+gives); TIMM_COMMON are timm names that may be written without the prefix `tu-`. Any other timm model is
+`tu-<timm name>`.
+"""
+
+import re
+
+from segsuite.errors import ConfigError, unknown_name
+
+SMP_NATIVE: tuple[str, ...] = (
+    "densenet121", "densenet161", "densenet169", "densenet201",
+    "dpn107", "dpn131", "dpn68", "dpn68b", "dpn92", "dpn98",
+    "efficientnet-b0", "efficientnet-b1", "efficientnet-b2", "efficientnet-b3",
+    "efficientnet-b4", "efficientnet-b5", "efficientnet-b6", "efficientnet-b7",
+    "inceptionresnetv2", "inceptionv4",
+    "mit_b0", "mit_b1", "mit_b2", "mit_b3", "mit_b4", "mit_b5",
+    "mobilenet_v2", "mobileone_s0", "mobileone_s1", "mobileone_s2", "mobileone_s3", "mobileone_s4",
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    "resnext50_32x4d", "resnext101_32x4d", "resnext101_32x8d",
+    "resnext101_32x16d", "resnext101_32x32d", "resnext101_32x48d",
+    "se_resnet50", "se_resnet101", "se_resnet152", "se_resnext50_32x4d", "se_resnext101_32x4d", "senet154",
+    "timm-efficientnet-b0", "timm-efficientnet-b1", "timm-efficientnet-b2", "timm-efficientnet-b3",
+    "timm-efficientnet-b4", "timm-efficientnet-b5", "timm-efficientnet-b6", "timm-efficientnet-b7",
+    "timm-efficientnet-b8", "timm-efficientnet-l2",
+    "timm-skresnet18", "timm-skresnet34", "timm-skresnext50_32x4d",
+    "timm-tf_efficientnet_lite0", "timm-tf_efficientnet_lite1", "timm-tf_efficientnet_lite2",
+    "timm-tf_efficientnet_lite3", "timm-tf_efficientnet_lite4",
+    "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+    "xception",
+)  # fmt: skip
+
+TIMM_COMMON: tuple[str, ...] = (
+    "tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2",
+    "tf_efficientnet_lite3", "tf_efficientnet_lite4",
+    "efficientnet_b0", "efficientnet_b1", "tf_efficientnetv2_b0", "tf_efficientnetv2_s",
+    "mobilenetv1_100", "mobilenetv2_100", "mobilenetv3_small_100", "mobilenetv3_large_100",
+    "mobilenetv4_conv_small",
+    "mnasnet_100", "ghostnet_100", "repvgg_a0", "regnetx_002", "regnety_002", "regnety_004",
+    "resnet18d", "resnet26d", "resnet34d", "resnet50d", "res2net50_26w_4s", "resnest50d", "seresnet50",
+    "xception41", "xception65", "hrnet_w18_small", "hrnet_w18", "dla34",
+    "convnext_atto", "convnext_nano", "convnext_tiny", "convnext_small", "convnextv2_tiny", "pvt_v2_b0",
+)  # fmt: skip
+
+_TIMM_NAME = re.compile(r"tu-[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
+
+
+def canonical_name(name: str) -> str:
+    """The name that smp knows: a native one as it is, a common timm one with `tu-` before it.
+
+    >>> canonical_name("resnet18"), canonical_name("tf_efficientnet_lite0")
+    ('resnet18', 'tu-tf_efficientnet_lite0')
+    """
+    check_encoder_name(name)
+    return f"tu-{name}" if name in TIMM_COMMON else name
+
+
+def check_encoder_name(name: str) -> None:
+    """Raises ConfigError with the nearest valid name; that `tu-<name>` is a timm model is checked when it is
+    built."""
+    if name in SMP_NATIVE or name in TIMM_COMMON or _TIMM_NAME.fullmatch(name):
+        return
+    raise ConfigError(
+        unknown_name("encoder", name, SMP_NATIVE + TIMM_COMMON),
+        advice="take a valid name, or tu-<name> for any other timm model",
+    )

@@ -1,0 +1,190 @@
+"""Where encoder weights come from, and loading them without silence about what did not fit.
+
+weights = "none" | "imagenet" | path of a .safetensors, .pth or .pt file with timm's (for `tu-`) or smp's key
+names. "imagenet" looks for `<name>.safetensors` (name without `tu-`) in the folders of SEGSUITE_WEIGHTS
+(separated as PATH is), then in data/weights and ../shared/weights of the working folder (the latter is shared
+between checkouts), and downloads otherwise.
+
+Preprocessing follows the weights: a download brings its own mean and std; a local file is read as trained
+with ImageNet mean and std unless its safetensors metadata hold "mean" and "std" (JSON lists of three numbers,
+0..1 scale).
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from segsuite.encoders.names import canonical_name
+from segsuite.errors import ConfigError
+
+RGB = tuple[float, float, float]
+IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
+IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
+
+# layers after the last feature map: files of whole classifiers hold them, encoders do not
+CLASSIFIER_ROOTS = frozenset(
+    {"classifier", "fc", "head", "head_norm", "last_linear", "last_conv", "conv_head", "bn2"}
+    | {"norm", "norm_head", "norm_pre", "final_conv", "pre_logits"}
+)
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights ready to load: the tensors, where they came from, and the preprocessing they expect."""
+
+    label: str
+    state: Mapping[str, Tensor]
+    file: Path | None
+    mean: RGB
+    std: RGB
+
+
+def pretrained(name: str, weights: str) -> Pretrained | None:
+    """What `weights` means for the encoder `name`; None for "none". Raises ConfigError."""
+    if weights == "none":
+        return None
+    if weights == "imagenet":
+        file = find_local(name)
+        return _download(name) if file is None else read_local(file)
+    if weights.endswith((".safetensors", ".pth", ".pt")):
+        return read_local(Path(weights))
+    raise ConfigError(
+        f"unknown encoder weights '{weights}'",
+        advice="write none, imagenet, or the path of a .safetensors, .pth or .pt file",
+    )
+
+
+def find_local(name: str) -> Path | None:
+    """The local file that "imagenet" means for the encoder `name`, None when there is none."""
+    folders = [Path(f) for f in os.environ.get("SEGSUITE_WEIGHTS", "").split(os.pathsep) if f]
+    for folder in [*folders, Path("data/weights"), Path("../shared/weights")]:
+        file = folder / local_name(name)
+        if file.is_file():
+            return file
+    return None
+
+
+def local_name(name: str) -> str:
+    """The file name that is looked for: `tu-tf_efficientnet_lite0` -> `tf_efficientnet_lite0.safetensors`."""
+    return name.removeprefix("tu-") + ".safetensors"
+
+
+def read_local(file: Path) -> Pretrained:
+    """The tensors of a local file; nothing in it is executed. Raises ConfigError when it is missing or
+    damaged."""
+    if not file.is_file():
+        raise ConfigError("the file of encoder weights does not exist", str(file), "correct the path in model.weights")
+    metadata: Mapping[str, str] = {}
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors import safe_open
+
+            with safe_open(file, framework="pt") as opened:
+                metadata = opened.metadata() or {}
+                state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  # not a mapping
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)
+            if not all(isinstance(value, Tensor) for value in state.values()):
+                raise TypeError("it holds other things than tensors")
+    except Exception as error:
+        raise ConfigError(
+            f"the file of encoder weights cannot be read: {str(error).splitlines()[0]}",
+            str(file),
+            "fetch it again: safetensors, or a state dict that torch.load(weights_only=True) reads",
+        ) from error
+    return Pretrained(
+        str(file), state, file, _rgb(metadata, "mean", IMAGENET_MEAN), _rgb(metadata, "std", IMAGENET_STD)
+    )
+
+
+def load_pretrained(body: nn.Module, source: Pretrained, allow_unused: bool = False) -> None:
+    """Copies `source` into `body` in place; every parameter and buffer must be there with its shape.
+
+    Keys are compared without their dots, since timm flattens `stages.0` to `stages_0` in feature extractors,
+    and without a common prefix. Only classifier layers may be left over (`allow_unused`: anything, for models
+    that use fewer stages). Raises ConfigError with the number and the first names of what is missing, left
+    over or of another shape.
+    """
+    given = {_flat(key): (key, value) for key, value in _without_prefix(source.state).items()}
+    loaded, missing, misfits = {}, [], []
+    for key, target in body.state_dict().items():
+        _, value = given.pop(_flat(key.removeprefix("model.")), ("", None))
+        if value is None:
+            # old files lack this counter, which only matters for BatchNorm(momentum=None)
+            if not key.endswith("num_batches_tracked"):
+                missing.append(key)
+            loaded[key] = target
+        elif value.shape != target.shape:
+            misfits.append(f"{key} {tuple(value.shape)} instead of {tuple(target.shape)}")
+        else:
+            loaded[key] = value
+    unused = [] if allow_unused else [k for k, _ in given.values() if k.partition(".")[0] not in CLASSIFIER_ROOTS]
+    for problem, names in (
+        ("are missing:", missing),
+        ("have another shape:", misfits),
+        ("are unknown to it:", unused),
+    ):
+        if names:
+            first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            raise ConfigError(
+                f"the weights do not fit the encoder: {len(names)} tensors {problem} {first}",
+                source.label,
+                "use the weights of exactly this encoder, or weights: none",
+            )
+    # not body.load_state_dict: smp's encoders override it and drop or rename keys
+    nn.Module.load_state_dict(body, loaded, strict=True)
+
+
+def file_sha256(file: Path) -> str:
+    """64 hex digits of the file's content, for the manifest."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _download(name: str) -> Pretrained:
+    """The ImageNet weights that smp or timm downloads (cached by them)."""
+    import segmentation_models_pytorch as smp
+
+    smp_name = canonical_name(name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body = smp.encoders.get_encoder(smp_name, weights=True if smp_name.startswith("tu-") else "imagenet")
+            settings = smp.encoders.get_preprocessing_params(smp_name)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(
+            f"no ImageNet weights for encoder '{name}': the download failed ({reason})",
+            "model.weights: imagenet",
+            f"put {local_name(name)} into data/weights (or a folder of SEGSUITE_WEIGHTS)",
+        ) from error
+    state = {key.removeprefix("model."): value for key, value in body.state_dict().items()}
+    mean, std = tuple(settings["mean"]), tuple(settings["std"])
+    return Pretrained(f"download of {smp_name}", state, None, mean, std)
+
+
+def _flat(key: str) -> str:
+    return key.replace(".", "_")
+
+
+def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state without the prefix that all keys share when a wrapper saved it."""
+    for prefix in ("module.", "model.", "encoder."):
+        if state and all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return dict(state)
+
+
+def _rgb(metadata: Mapping[str, str], key: str, default: RGB) -> RGB:
+    if key not in metadata:
+        return default
+    red, green, blue = json.loads(metadata[key])
+    return float(red), float(green), float(blue)

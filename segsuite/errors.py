@@ -1,0 +1,83 @@
+"""Errors a user can act on, and the exit codes of the command line.
+
+Each error says what went wrong, where (file:line, file name or trial) and what to do, one sentence each; the command line
+prints these three and no traceback. Any other exception is a defect of the suite and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_USE = 2
+EXIT_PREEMPTED = 75
+
+
+class SegsuiteError(Exception):
+    """Base of all errors that are shown without a traceback.
+
+    `what`, `where` and `advice` are one sentence each; `where` and `advice` may be empty.
+    """
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, what: str, where: str = "", advice: str = "") -> None:
+        self.what, self.where, self.advice = what, where, advice
+        super().__init__(what, where, advice)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        if self.where:
+            lines.append(f"  where: {self.where}")
+        if self.advice:
+            lines.append(f"  to do: {self.advice}")
+        return "\n".join(lines)
+
+
+class ConfigError(SegsuiteError):
+    """A setting, a name or a YAML file is wrong."""
+
+    exit_code = EXIT_WRONG_USE
+
+
+class DataError(SegsuiteError):
+    """An image, a mask or a dataset folder is missing, damaged or not what the settings say."""
+
+    exit_code = EXIT_WRONG_USE
+
+
+class ClaimError(SegsuiteError):
+    """Another process holds the right to run this trial."""
+
+
+class NonFiniteError(SegsuiteError):
+    """A loss, a gradient or logits became NaN or infinite; raised before the optimizer step."""
+
+
+class Preempted(SegsuiteError):
+    """The trial was asked to stop, saved a checkpoint and can be resumed."""
+
+    exit_code = EXIT_PREEMPTED
+
+
+def nearest(name: str, valid: Iterable[str]) -> str | None:
+    """The valid name most like `name`, or None when none is near.
+
+    >>> nearest("bilinar_conv", ["bilinear_conv", "nearest_conv"])
+    'bilinear_conv'
+    """
+    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
+    """One sentence for a name that is not in a table: the name, the nearest valid one, all valid ones.
+
+    >>> unknown_name("loss", "cros_entropy", ["cross_entropy"])
+    "unknown loss 'cros_entropy'; did you mean 'cross_entropy'? valid: cross_entropy"
+    """
+    names = sorted(valid)
+    near = nearest(name, names)
+    hint = f"; did you mean '{near}'?" if near else ";"
+    shown = ", ".join(names) if len(names) <= 30 else ", ".join(names[:30]) + f", ... ({len(names)} in all)"
+    return f"unknown {kind} '{name}'{hint} valid: {shown}"

@@ -1,0 +1,146 @@
+"""Writing files so that a reader, or a crash, never meets half a file. The only module that renames."""
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from segsuite.errors import SegsuiteError
+
+
+@contextlib.contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SegsuiteError(
+            f"cannot write: {error.strerror or error}",
+            str(path),
+            "check the free space and the rights of this folder, or choose another with --set runs_root=FOLDER",
+        ) from error
+
+
+def make_folder(path: Path) -> Path:
+    """Creates a folder and its parents; a failure is one sentence instead of a traceback."""
+    with _disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step.
+
+    The temporary file lies beside its target because a rename is atomic only within one file system. The old file stays
+    whole when the disk is full or the process dies at any moment. Raises SegsuiteError when the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces `path` by `content` atomically."""
+    write_with(path, lambda file: file.write(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces `path` by UTF-8 `text` atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces `path` by `value` as JSON; NaN and infinity become null, since JSON has no word for them."""
+    write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN or infinite float replaced by None, through dicts, lists and tuples.
+
+    >>> finite({"a": [1.0, float("nan")]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def duplicate(path: Path, target: Path) -> None:
+    """Makes `target` a second name of the file `path`, or a copy where the file system has no hard links."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    with _disk_errors(target):
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(path, temporary)
+        except OSError:
+            shutil.copyfile(path, temporary)
+        os.replace(temporary, target)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Adds one line and forces it to the disk. A file must have a single writer (O_APPEND is not safe on NFS)."""
+    with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def create_exclusively(path: Path, content: bytes) -> bool:
+    """Creates `path` with `content` if and only if nobody else has: True for the one winner.
+
+    The content is complete at the moment the name appears: a link to a finished temporary file, which NFS also makes
+    atomically.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    with _disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_bytes(content)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            return True
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def move_away(path: Path, target: Path) -> bool:
+    """Renames `path` to `target`: True for the one caller that did it, False when it was gone already."""
+    try:
+        os.rename(path, target)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_stale_temporaries(folder: Path) -> None:
+    """Deletes what a killed writer left in `folder`."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Without this the new name itself may be lost by a power cut. Not every file system lets a folder be opened.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

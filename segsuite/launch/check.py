@@ -1,0 +1,36 @@
+"""Reads all data of an experiment once, before the first trial starts: a bad mask is named now, not after an hour."""
+
+from pathlib import Path
+from typing import Any
+
+from segsuite.experiment import Experiment
+from segsuite.io.atomic import make_folder
+
+
+def check_data(experiment: Experiment, console: Any) -> None:
+    """Audits each split that the experiment uses. Raises DataError that lists what cannot be used.
+
+    A good audit is remembered under runs_root by the data's fingerprint, so that a second run reads nothing again.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from segsuite.datasets import build_dataset
+    from segsuite.datasets.audit import audit_cached
+
+    folder = make_folder(Path(experiment.folder).parent / ".audits")
+    seen = set()
+    columns = (TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        for trial in experiment.trials:
+            options = trial.settings.data.model_dump(exclude={"name"})
+            overfit = trial.settings.train.overfit_batches > 0
+            for split in ("train",) if overfit else ("train", "val", trial.settings.evaluation.split):
+                key = (trial.settings.data.model_dump_json(), split)
+                if key in seen:
+                    continue
+                seen.add(key)
+                dataset = build_dataset(trial.settings.data.name, split, **options)
+                task = progress.add_task(f"{trial.settings.data.name}/{split}", total=len(dataset))
+                audit_cached(
+                    dataset, folder, lambda done, total, task=task: progress.update(task, completed=done, total=total)
+                ).raise_if_bad()

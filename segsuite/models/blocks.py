@@ -1,0 +1,48 @@
+"""Building blocks of decoders, and initialisation that depends on a module's name only."""
+
+import hashlib
+
+import torch
+from torch import Generator, nn
+
+from segsuite.upsamplers.base import Upsampler
+
+
+class ConvBnRelu(nn.Sequential):
+    """(N, in_channels, H, W) -> (N, out_channels, H, W): 3x3 convolution without bias, batch norm, ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+def initialise_by_name(root: nn.Module, skip: nn.Module) -> None:
+    """Draws the parameters of all modules of `root` outside `skip` from one generator a module, in place.
+
+    The generator's seed is a hash of torch.initial_seed() (what torch.manual_seed set) and the module's path.
+    So arms of a comparison that share a seed start from identical values in every module that they share:
+    swapping the upsampler changes the initial values of the upsamplers and of nothing else, whatever numbers
+    each of them draws. Convolutions: Kaiming uniform, fan_in, ReLU (He et al. 2015), as in smp's decoders;
+    bias 0.
+    """
+    skipped = {id(module) for module in skip.modules()}
+    inside_upsampler: set[int] = set()
+    for name, module in root.named_modules():
+        if id(module) in skipped or id(module) in inside_upsampler:
+            continue
+        if isinstance(module, Upsampler):
+            module.initialise(generator_of(name))
+            inside_upsampler.update(id(child) for child in module.modules())
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_uniform_(module.weight, mode="fan_in", nonlinearity="relu", generator=generator_of(name))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def generator_of(name: str) -> Generator:
+    """The random generator of the module at path `name` under the seed that torch.manual_seed set last."""
+    digest = hashlib.sha256(f"{torch.initial_seed()}:{name}".encode()).digest()
+    return Generator().manual_seed(int.from_bytes(digest[:7], "big"))

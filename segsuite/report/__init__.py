@@ -1,0 +1,1 @@
+"""What experiments found, read from run directories alone; imports no torch."""

@@ -1,0 +1,76 @@
+"""The JSON Schema of an experiment's YAML, from which editors complete and check it."""
+
+from typing import Any
+
+from segsuite.config import TrialSettings
+
+
+def experiment_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12). Nothing is required here, since a file may build on others through `defaults`."""
+    schema = TrialSettings.model_json_schema()
+    settings: dict[str, Any] = schema.pop("properties")
+    del settings["seed"]
+    value = {"type": ["string", "number", "boolean", "null", "array", "object"]}
+    patch = {"type": "object", "description": "setting -> value", "additionalProperties": value, "minProperties": 1}
+    options = {"type": "array", "minItems": 2, "items": value}
+    schema["properties"] = {
+        "name": {
+            "type": "string",
+            "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
+            "description": "Name and folder of the experiment.",
+        },
+        "question": {"type": "string", "description": "What the experiment is to answer; shown with every result."},
+        "defaults": {
+            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+            "description": "Files, relative to this one, whose settings this one builds on; mappings merge, lists are replaced.",
+        },
+        "compare": {
+            "description": "Axes: a setting with a list of values (axes are crossed), or mappings of settings that move together.",
+            "anyOf": [
+                {
+                    "type": "object",
+                    "additionalProperties": {"anyOf": [options, {"type": "object", "additionalProperties": patch}]},
+                },
+                {"type": "array", "minItems": 2, "items": patch},
+            ],
+        },
+        "exclude": {"type": "array", "items": patch, "description": "Points of the grid that are left out."},
+        "seeds": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 0, "maximum": 2**32 - 1},
+            "minItems": 1,
+            "uniqueItems": True,
+            "description": "Every arm is run once with each seed.",
+        },
+        "baseline": {**patch, "description": "Axis values of the one arm that the others are compared with."},
+        "runs_root": {
+            "type": "string",
+            "default": "runs",
+            "description": "Folder of run directories, relative to the working directory.",
+        },
+        **settings,
+    }
+    schema.pop("required", None)
+    schema["title"] = "segsuite experiment"
+    schema["description"] = "One question: base settings, what is compared, seeds and a baseline."
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    _drop_required(schema)
+    return schema
+
+
+def _drop_required(schema: Any) -> None:
+    # A section's required keys may come from a file under `defaults`, or from --set.
+    if isinstance(schema, dict):
+        required = (
+            [name for name in schema.get("required", []) if name == "name"]
+            if isinstance(schema.get("required"), list)
+            else []
+        )
+        schema.pop("required", None)
+        if required and "const" in schema.get("properties", {}).get("name", {}):
+            schema["required"] = required
+        for value in schema.values():
+            _drop_required(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            _drop_required(value)

@@ -1,0 +1,194 @@
+"""What happens around training steps: random state, checkpoints, events, stopping."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint
+
+from segsuite.errors import Preempted
+from segsuite.io import atomic
+from segsuite.io.store import RunDirectory
+from segsuite.train.module import SegmentationModule
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class StopRequest:
+    """Set by a signal, or by a launcher that has gone; looked at where a checkpoint can be saved."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def set(self, *_: object) -> None:
+        """Asks for a stop. Only sets a flag: saving inside a signal handler corrupts what the handler interrupts."""
+        self.is_set = True
+
+    def leave_if_set(self) -> None:
+        """Raises Preempted when a stop was asked for; what was saved last is what the next attempt continues from."""
+        if self.is_set:
+            raise Preempted("stopped on request", advice="run the experiment again to continue")
+
+    def listen(self) -> None:
+        """SIGTERM and SIGUSR1 (preemption, time limit) ask for a stop, and so does the first Ctrl-C; a second one stops at once."""
+        signal.signal(signal.SIGTERM, self.set)
+        signal.signal(signal.SIGUSR1, self.set)
+
+        def interrupt(*_: object) -> None:
+            if self.is_set:
+                raise KeyboardInterrupt
+            self.set()
+
+        signal.signal(signal.SIGINT, interrupt)
+
+
+class RandomState(Callback):
+    """Keeps all random generators in the checkpoint, which Lightning does not."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values and tensors, so that the checkpoint loads with weights_only=True."""
+        name, keys, *rest = np.random.get_state(legacy=True)
+        return {
+            "python": random.getstate(),
+            "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Kept until training starts: set-up in between draws numbers."""
+        self._loaded = state_dict
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restores the generators of the checkpoint."""
+        if self._loaded is None:
+            return
+        version, keys, gauss = self._loaded["python"]
+        random.setstate((version, tuple(keys), gauss))
+        name, words, *rest = self._loaded["numpy"]
+        np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
+        torch.set_rng_state(self._loaded["torch"])
+        if self._loaded["cuda"] and len(self._loaded["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(self._loaded["cuda"])
+        self._loaded = None
+
+
+class Events(Callback):
+    """Writes an event an epoch, and reports progress at most twice a second."""
+
+    def __init__(self, run: RunDirectory, report: Report) -> None:
+        self.run, self.report = run, report
+        self._last_report = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tells how far the training is."""
+        assert isinstance(pl_module, SegmentationModule)
+        if time.monotonic() - self._last_report >= 0.5:
+            self._last_report = time.monotonic()
+            self.report(self._where(trainer, pl_module) | {"phase": "train", "loss": pl_module.running_loss})
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tells that a validation has begun."""
+        assert isinstance(pl_module, SegmentationModule)
+        self.report(self._where(trainer, pl_module) | {"phase": "validate"})
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """One line in events.jsonl."""
+        assert isinstance(pl_module, SegmentationModule)
+        event = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "learning_rate": trainer.optimizers[0].param_groups[-1]["lr"],
+            **pl_module.take_epoch(),
+        }
+        scores = pl_module.scores
+        if scores is not None:
+            event |= {"miou": scores.miou, "pixel_accuracy": scores.pixel_accuracy}
+            event["iou"] = dict(zip(pl_module.classes, (float(value) for value in scores.iou), strict=True))
+        self.run.add_event(event)
+        self.report(self._where(trainer, pl_module) | {"phase": "epoch", **event})
+
+    @staticmethod
+    def _where(trainer: pl.Trainer, module: SegmentationModule) -> dict[str, Any]:
+        return {
+            "epoch": trainer.current_epoch,
+            "epochs": trainer.max_epochs,
+            "step": trainer.global_step,
+            "steps": module.total_steps,
+        }
+
+
+class Checkpoints(Checkpoint):
+    """Saves last.ckpt at each epoch's end, every few minutes and when asked to stop; best.ckpt is that of the best val mIoU.
+
+    Only where an optimizer step has just been done: the gradients of a half-done accumulation are in no checkpoint. A `Checkpoint`,
+    so that Lightning calls it after all other callbacks. Lightning's own, with a monitor, stays at the best epoch.
+    """
+
+    def __init__(self, run: RunDirectory, stop: StopRequest, minutes: float) -> None:
+        self.run, self.stop, self.seconds = run, stop, 60 * minutes
+        self._saved = time.monotonic()
+        self._step = -1
+        self._best = {"miou": -1.0, "step": -1}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far, and the step that it belongs to."""
+        return dict(self._best)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The best score so far, and the step that it belongs to."""
+        self._best = {"miou": float(state_dict["miou"]), "step": int(state_dict["step"])}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Signals are listened to from here on again (Lightning has just put its own handlers in place)."""
+        self.stop.listen()
+        self._step = trainer.global_step
+        if self._best["step"] == self._step:  # a kill may have come between last.ckpt and best.ckpt
+            atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves within an epoch; its last batch is left to the epoch's end, after validation."""
+        stepped, self._step = trainer.global_step != self._step, trainer.global_step
+        if not stepped or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return
+        if self.stop.is_set or time.monotonic() - self._saved > self.seconds:
+            trainer.save_checkpoint(self.run.last_checkpoint)
+            self._saved = time.monotonic()
+        self.stop.leave_if_set()
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """A validation can outlast the time that a cluster grants: leave, and run it again from the last checkpoint."""
+        self.stop.leave_if_set()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves after the epoch's event has been written."""
+        assert isinstance(pl_module, SegmentationModule)
+        scores = pl_module.scores
+        is_best = scores is not None and scores.miou > self._best["miou"]  # false for NaN
+        if is_best and scores is not None:
+            self._best = {"miou": scores.miou, "step": trainer.global_step}
+        trainer.save_checkpoint(self.run.last_checkpoint)
+        if is_best:
+            atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)
+        self._saved = time.monotonic()
+        self.stop.leave_if_set()

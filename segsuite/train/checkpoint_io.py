@@ -1,0 +1,57 @@
+"""The one place that saves and loads checkpoints."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from segsuite.errors import SegsuiteError
+from segsuite.io import atomic
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints that are whole at any moment, whatever dies.
+
+    Lightning 2.6.6 stages them in TMPDIR, which on a cluster is another file system: its move is then a copy over the live file,
+    and a kill or a full disk destroys the good checkpoint (Lightning issue 21253).
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Writes beside `path`, flushes to the disk, then renames."""
+        save(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Tensors and plain values only, on the CPU: a checkpoint cannot run code."""
+        return load(Path(path))
+
+
+def save(checkpoint: dict[str, Any], path: Path) -> None:
+    """Replaces the checkpoint `path` atomically."""
+    atomic.write_with(path, lambda file: torch.save(checkpoint, file))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The checkpoint at `path`, on the CPU. Raises SegsuiteError when it is damaged."""
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise SegsuiteError(
+            f"the checkpoint cannot be read: {type(error).__name__}",
+            str(path),
+            "delete it: the trial then starts again",
+        ) from error
+    return checkpoint
+
+
+def network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The weights of the network within a trial's checkpoint (the averaged ones when an average was kept)."""
+    prefix = "network."
+    return {
+        name.removeprefix(prefix): value for name, value in checkpoint["state_dict"].items() if name.startswith(prefix)
+    }

@@ -1,0 +1,54 @@
+"""Scores a network on a split: one pass, counts per image and class, at the labels' own resolution."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from segsuite.metrics.confusion import counts_of, image_matrices, predict
+from segsuite.metrics.scores import Scores
+from segsuite.train.callbacks import Report, StopRequest
+
+AUTOCAST = {"bf16-mixed": torch.bfloat16, "fp16-mixed": torch.float16}
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """`counts` int64 (N, C, 3): TP, FP, FN of each image and class; `samples` (N,): their indices in the split."""
+
+    scores: Scores
+    counts: np.ndarray
+    samples: np.ndarray
+
+
+@torch.inference_mode()
+def evaluate(
+    network: nn.Module,
+    loader: Iterable[list[dict[str, Any]]],
+    num_classes: int,
+    device: str,
+    precision: str,
+    stop: StopRequest,
+    report: Report,
+) -> Evaluated:
+    """Runs `network` over all batches of `loader`. Raises NonFiniteError for logits that are not finite."""
+    network.eval().to(device)
+    counts, samples, done = [], [], 0
+    matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
+    for batch in loader:
+        stop.leave_if_set()
+        for group in batch:
+            images, labels = group["image"].to(device, non_blocking=True), group["label"].to(device, non_blocking=True)
+            with torch.autocast(device, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+                logits_NCHW = network(images)
+            matrices = image_matrices(predict(logits_NCHW), labels, num_classes).cpu()
+            matrix += matrices.sum(0)
+            counts.append(counts_of(matrices))
+            samples.append(group["index"])
+            done += len(labels)
+        report({"phase": "evaluate", "images": done})
+    order = torch.argsort(torch.cat(samples))
+    return Evaluated(Scores(matrix.numpy()), torch.cat(counts)[order].numpy(), torch.cat(samples)[order].numpy())

@@ -1,0 +1,79 @@
+"""Fits a module: the Lightning trainer as a trial needs it."""
+
+import logging
+import warnings
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging
+from pytorch_lightning.plugins.environments import LightningEnvironment
+from torch.utils.data import DataLoader
+
+from segsuite.config import Train
+from segsuite.datasets.loader import ResumableLoader
+from segsuite.io.store import RunDirectory
+from segsuite.train import checkpoint_io
+from segsuite.train.callbacks import Checkpoints, Events, RandomState, Report, StopRequest
+from segsuite.train.module import SegmentationModule
+
+LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16-mixed": "bf16-mixed", "fp16-mixed": "16-mixed"}
+
+
+def total_steps(settings: Train, batches: int) -> int:
+    """Optimizer steps of the whole training with `batches` batches an epoch."""
+    steps = settings.epochs * -(-batches // settings.accumulate)
+    return min(steps, settings.max_steps) if settings.max_steps else steps
+
+
+def fit_or_resume(
+    module: SegmentationModule,
+    training: ResumableLoader,
+    validation: DataLoader[Any],
+    run: RunDirectory,
+    device: str,
+    precision: str,
+    checkpoint_minutes: float,
+    stop: StopRequest,
+    report: Report,
+) -> None:
+    """Trains `module` from the run directory's last.ckpt if there is one, else from the start.
+
+    Raises NonFiniteError, or Preempted when `stop` was set and the state was saved.
+    """
+    settings = module.settings
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its INFO lines are adverts and tips
+    callbacks: list[Callback] = [RandomState(), Events(run, report), Checkpoints(run, stop, checkpoint_minutes)]
+    if settings.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+    if settings.early_stopping_patience is not None:
+        callbacks.append(EarlyStopping("val/miou", mode="max", patience=settings.early_stopping_patience))
+    trainer = pl.Trainer(
+        accelerator={"cuda": "gpu"}.get(device, device),
+        devices=1,
+        precision=LIGHTNING_PRECISION[precision],
+        max_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=settings.gradient_clip,
+        check_val_every_n_epoch=settings.validate_every,
+        num_sanity_val_steps=0,
+        deterministic={"off": False, "warn": "warn", "strict": True}[settings.deterministic],
+        # The plain environment, also within a SLURM job: Lightning's own requeue saves inside the signal handler, and one of
+        # seven resumes was exact.
+        plugins=[checkpoint_io.AtomicCheckpointIO(), LightningEnvironment()],
+        callbacks=callbacks,
+        logger=False,
+        enable_checkpointing=True,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    resume = run.last_checkpoint if run.last_checkpoint.exists() else None
+    run.rewind(checkpoint_io.load(resume)["epoch"] if resume else 0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a setting of ours, on purpose
+        warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+        trainer.fit(module, training, validation, ckpt_path=resume, weights_only=True)
+    if device == "cuda":
+        torch.cuda.synchronize()

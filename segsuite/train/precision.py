@@ -1,0 +1,66 @@
+"""Which arithmetic a processor computes fast."""
+
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def resolve_device(name: str) -> str:
+    """cpu, cuda or mps for `auto`; any other name is itself."""
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def resolve_precision(name: str, device: str) -> str:
+    """fp32, bf16-mixed or fp16-mixed for `auto`; any other name is itself.
+
+    bf16-mixed where the hardware multiplies bf16: CUDA from compute capability 8, CPUs with AMX or AVX512_BF16. Elsewhere a CPU
+    emulates it 3 to 25 times slower than fp32 (docs/decisions/0002-precision-auto.md).
+    """
+    if name != "auto":
+        return name
+    if device == "cuda":
+        return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "fp16-mixed"
+    return "bf16-mixed" if device == "cpu" and cpu_multiplies_bf16() else "fp32"
+
+
+def cpu_multiplies_bf16() -> bool:
+    """Whether this CPU has instructions for products of bf16 numbers."""
+    if hasattr(torch.cpu, "get_capabilities"):  # from torch 2.12
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("amx_bf16", False) or capabilities.get("avx512_bf16", False))
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split("\n\n")[0].split())
+    except OSError:
+        return False
+    return bool(flags & {"amx_bf16", "avx512_bf16"})
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """What the manifest says of the machine."""
+    found: dict[str, Any] = {
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpu_multiplies_bf16": cpu_multiplies_bf16(),
+    }
+    if device == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        found |= {"gpu": properties.name, "gpu_memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
+    return found
+
+
+def peak_memory_bytes(device: str) -> int | None:
+    """Largest memory so far: of the GPU's allocator, or of this process on a CPU; None where it cannot be told."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    if device != "cpu":
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux, bytes on macOS

@@ -1,0 +1,49 @@
+"""Settings and fixtures of all tests; the environment is set before anything that reads it is imported."""
+
+import os
+from pathlib import Path
+
+# Two workers of a small machine at most: more threads make small tensors slower and timings noisy.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Nothing is downloaded, looked up or reported while tests run.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ["WANDB_MODE"] = "disabled"
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+# No deadline: a shared machine may be slow. Derandomised: a test fails because of a change, not by chance.
+settings.register_profile("segsuite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("segsuite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Quick tests first, those marked slow last; the order within the two groups stays."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+def first_existing(candidates: list[Path], what: str) -> Path:
+    """The first of `candidates` that exists; skips the test with the places searched when none does."""
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    searched = ", ".join(os.path.relpath(candidate, REPOSITORY) for candidate in candidates)
+    pytest.skip(f"{what} is not there (searched: {searched})")
+
+
+@pytest.fixture(scope="session")
+def camvid_root() -> Path:
+    """Folder of the real CamVid images (360x480; at least train and val), or the test is skipped."""
+    return first_existing([REPOSITORY / "data" / "camvid", REPOSITORY.parent / "shared" / "data" / "camvid"], "CamVid")
+
+
+@pytest.fixture(scope="session")
+def lite0_weights() -> Path:
+    """File with the real ImageNet weights of timm's tf_efficientnet_lite0, or the test is skipped."""
+    name = "tf_efficientnet_lite0.safetensors"
+    named = [Path(folder) for folder in os.environ.get("SEGSUITE_WEIGHTS", "").split(os.pathsep) if folder]
+    usual = [REPOSITORY / "data" / "weights", REPOSITORY.parent / "shared" / "weights"]
+    return first_existing([folder / name for folder in [*named, *usual]], name)
