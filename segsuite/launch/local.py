@@ -62,10 +62,12 @@ def run(experiment: Experiment, display: Display) -> Outcome:
             freeze(trial)
             display.starts(trial)
             code = _attempt(trial, display, asked)
-            if store.state(trial.folder) == "finished":
-                outcome.finished += 1
-            elif code != EXIT_PREEMPTED and not asked:
-                outcome.failed += 1
+            state = store.state(trial.folder)
+            if state == "running":  # another launcher was quicker to claim it
+                waiting.append(trial)
+                continue
+            outcome.finished += state == "finished"
+            outcome.failed += state != "finished" and code != EXIT_PREEMPTED and not asked
             display.ends(trial)
     outcome.preempted = bool(asked)
     display.end()
