@@ -63,7 +63,8 @@ class Composed:
     def merge(self, source: yaml_io.Source) -> None:
         """Lays the values of a file over those that are here: mappings merge, everything else is replaced.
 
-        A mapping whose `name` differs replaces the whole section: the settings of another dataset or loss do not belong to it.
+        A mapping whose `name` differs replaces the whole section: the settings of another dataset or loss do not
+        belong to it.
         """
         self._merge(self.values, source.value, (), source)
 
@@ -84,7 +85,8 @@ class Composed:
                 self.origins.update({line: source.where(line) for line in source.lines if line[: len(here)] == here})
 
     def assign(self, values: dict[str, Any], key: str, value: Any, where: str) -> None:
-        """Sets the dotted `key`. A mapping is merged unless its `name` differs; `model.name: x` alone keeps the other settings."""
+        """Sets the dotted `key`. A mapping is merged unless its `name` differs; `model.name: x` alone keeps the
+        other settings."""
         self.check_key(key, where)
         *parents, last = key.split(".")
         at = values

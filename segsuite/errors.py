@@ -1,7 +1,7 @@
 """Errors a user can act on, and the exit codes of the command line.
 
-Each error says what went wrong, where (file:line, file name or trial) and what to do, one sentence each; the command line
-prints these three and no traceback. Any other exception is a defect of the suite and keeps its traceback.
+Each error says what went wrong, where (file:line, file name or trial) and what to do, one sentence each; the command
+line prints these three and no traceback. Any other exception is a defect of the suite and keeps its traceback.
 """
 
 import difflib

@@ -1,4 +1,5 @@
-"""An experiment: one YAML -> composed settings -> axes -> arms -> trials with stable ids and order. Imports no torch."""
+"""An experiment: one YAML -> composed settings -> axes -> arms -> trials with stable ids and order. Imports no
+torch."""
 
 import copy
 import itertools
@@ -147,7 +148,7 @@ def _axes(composed: Composed, base: Mapping[str, Any]) -> Iterator[tuple[str, li
                     if axis
                     else "each entry must be a mapping",
                     where,
-                    "an axis is a setting such as model.upsampler with a list, or a list of {setting: value} that move together",
+                    "an axis is a setting with a list of values, or a list of {setting: value} that move together",
                 )
             for key in changes:
                 composed.check_key(key, where)

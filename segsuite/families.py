@@ -1,7 +1,7 @@
 """How a name of a family (dataset, encoder, loss, model, upsampler) becomes its class.
 
-A family's `__init__` holds one literal dict from name to "package.module:Class". The classes are imported only when asked
-for, so that names can be checked, listed and completed on a login node without importing torch.
+A family's `__init__` holds one literal dict from name to "package.module:Class". The classes are imported only when
+asked for, so that names can be checked, listed and completed on a login node without importing torch.
 """
 
 import importlib

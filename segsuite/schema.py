@@ -22,10 +22,10 @@ def experiment_schema() -> dict[str, Any]:
         "question": {"type": "string", "description": "What the experiment is to answer; shown with every result."},
         "defaults": {
             "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
-            "description": "Files, relative to this one, whose settings this one builds on; mappings merge, lists are replaced.",
+            "description": "Files, relative to this one, that it builds on; mappings merge, lists are replaced.",
         },
         "compare": {
-            "description": "Axes: a setting with a list of values (axes are crossed), or mappings of settings that move together.",
+            "description": "Axes: a setting with a list of values, or mappings of settings that move together.",
             "anyOf": [
                 {
                     "type": "object",

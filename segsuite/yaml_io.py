@@ -1,35 +1,47 @@
 """The only reader of YAML: safe, no duplicate keys, YAML 1.2 scalars, and errors with file and line.
 
-PyYAML implements YAML 1.1, where `1e-3` is a string, `no` and `on` are booleans, `010` is 8 and `12:30` is 750. Here numbers
-are what one expects and only `true` and `false` are booleans.
+PyYAML implements YAML 1.1, where `1e-3` is a string, `no` and `on` are booleans, `010` is 8 and `12:30` is 750. Here
+numbers are what one expects and only `true` and `false` are booleans.
 """
 
 import re
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from segsuite.errors import ConfigError
+from segsuite.errors import ConfigError, nearest
 
 KeyPath = tuple[str | int, ...]
+
+
+# Nodes that aliases may repeat in all: enough for any experiment, far from what nested aliases ("billion laughs") make.
+MOST_REPEATED = 10_000
+PLAIN_TAGS = ("bool", "float", "int", "map", "null", "seq", "str")
 
 
 class _Loader(yaml.SafeLoader):
     pass
 
 
+_Loader.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag in {f"tag:yaml.org,2002:{name}" for name in PLAIN_TAGS}
+}
 _Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
+_PATTERNS: list[tuple[str, re.Pattern[str]]] = []
+for _tag, _text, _first in (
     ("bool", r"true|false|True|False", "tfTF"),
     ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", "-+0123456789"),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan", "-+.0123456789"),
     ("null", r"~|null|Null|", "~nN"),
     ("merge", r"<<", "<"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
-_Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"^$")))
+    # \Z: `$` would take a value that ends in a newline for a number.
+    _PATTERNS.append((_tag, re.compile(rf"^(?:{_text})\Z")))
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _PATTERNS[-1][1], list(_first))
+_Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"^\Z")))
 
 
 def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -58,37 +70,31 @@ def read_file(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}", advice=_like(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the file: {error}", str(path)) from error
+        raise ConfigError(f"there is no file {path}", f"the folder {path.parent.resolve()}", _like(path)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the file is not UTF-8 text: {error}", str(path), "name a YAML file") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read the file: {error.strerror}", str(path), "name a YAML file") from error
     return read_text(text, str(path))
 
 
 def read_text(text: str, name: str) -> Source:
     """Reads YAML from `text`; `name` stands for the file in errors. The top level must be a mapping."""
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        lines: dict[KeyPath, int] = {}
-        if node is not None:
-            _check(node, (), lines, name)
-        value = loader.construct_document(node) if node is not None else {}
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{name}:{mark.line + 1}" if mark else name
-        raise ConfigError(f"not valid YAML: {error.problem or error.context}", where) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"not valid YAML: {error}", name) from error
-    finally:
-        loader.dispose()
+    value, lines = _parse(text, name)
+    if value is None and set(lines) <= {()}:
+        value = {}
     if not isinstance(value, dict):
-        raise ConfigError("the file must hold `key: value` pairs", f"{name}:1")
+        raise ConfigError("the file must hold `key: value` pairs", f"{name}:1", "see the experiments/ folder")
     return Source(value, lines, name)
 
 
-def read_value(text: str) -> Any:
-    """A value as on the right of `--set key=value`: `1e-3` is a float, `[a, b]` a list, plain words are strings."""
-    return read_text(f"value: {text}", f"--set ...={text}").value["value"] if text.strip() else ""
+def read_value(text: str, name: str = "--set") -> Any:
+    """A value as on the right of `--set key=value`: `1e-3` is a float, `[a, b]` a list, plain words are strings.
+
+    >>> read_value("1e-3"), read_value("[no, 010]"), read_value("")
+    (0.001, ['no', 10], '')
+    """
+    return _parse(text, name)[0] if text.strip() else ""
 
 
 def to_text(value: Any) -> str:
@@ -96,29 +102,103 @@ def to_text(value: Any) -> str:
     return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110))
 
 
-def _check(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name: str) -> None:
-    lines.setdefault(path, node.start_mark.line + 1)
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _check(item, (*path, index), lines, name)
-    elif isinstance(node, yaml.MappingNode):
-        seen: dict[Hashable, int] = {}
+def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
+    """The plain value in `text`, and the line of every key."""
+    loader: _Loader | None = None
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        checked = _Checked(name)
+        if node is not None:
+            checked.add(node, (), ())
+        return (loader.construct_document(node) if node is not None else None), checked.lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _invalid(error.problem or error.context, name, mark.line if mark else 0) from error
+    except yaml.reader.ReaderError as error:
+        what = f"the character U+{ord(text[error.position]):04X} is not allowed"
+        raise _invalid(what, name, text.count("\n", 0, error.position)) from error
+    except RecursionError:
+        raise _invalid("it is nested too deeply", name, 0) from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _invalid(what: str | None, name: str, line: int) -> ConfigError:
+    return ConfigError(
+        f"not valid YAML: {what}", f"{name}:{line + 1}", "check the indentation, colons and quotes there"
+    )
+
+
+class _Checked:
+    """Walks the nodes before values are made of them: the line of each key, no key twice, no runaway aliases."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.lines: dict[KeyPath, int] = {}
+        self._seen: set[int] = set()
+        self._repeated = 0
+
+    def add(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> None:
+        """Adds `node`, which stands at `path` and inside the nodes `above`."""
+        line = node.start_mark.line + 1
+        self._check_alias(node, above, line)
+        self.lines.setdefault(path, line)
+        within = (*above, node)
+        if isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self.add(item, (*path, index), within)
+        elif isinstance(node, yaml.MappingNode):
+            # Own keys before those of `<<`, which they override.
+            for key, value in sorted(self._own(node), key=lambda pair: pair[0] == "<<"):
+                if key == "<<":
+                    for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                        self.add(merged, path, within)
+                else:
+                    self.add(value, (*path, key), within)
+        else:
+            self._check_scalar(node, line)
+
+    def _own(self, node: yaml.MappingNode) -> list[tuple[str, yaml.Node]]:
+        seen: dict[str, int] = {}
+        found = []
         for key_node, value_node in node.value:
             key, line = key_node.value, key_node.start_mark.line + 1
-            if not isinstance(key, str):
-                raise ConfigError("a key must be a plain word or number", f"{name}:{line}")
-            if key in seen and key != "<<":
+            if not isinstance(key, str) or key_node.tag.rsplit(":", 1)[-1] not in ("str", "int", "merge"):
+                shown = f"'{key}' cannot be a key" if isinstance(key, str) else "a list or mapping cannot be a key"
+                raise ConfigError(shown, f"{self.name}:{line}", "a key is a word or a whole number: put it in quotes")
+            self._check_scalar(key_node, line)
+            if key in seen:
                 raise ConfigError(
-                    f"the key '{key}' stands twice", f"{name}:{line}", f"it is also on line {seen[key]}: remove one"
+                    f"the key '{key}' stands twice",
+                    f"{self.name}:{line}",
+                    f"it is also on line {seen[key]}: remove one",
                 )
             seen[key] = line
-            lines[(*path, key)] = line
-            _check(value_node, (*path, key), lines, name)
+            found.append((key, value_node))
+        return found
+
+    def _check_alias(self, node: yaml.Node, above: tuple[yaml.Node, ...], line: int) -> None:
+        if any(node is other for other in above):
+            raise ConfigError("an alias (*) stands inside its own anchor (&)", f"{self.name}:{line}", "write it out")
+        self._repeated += id(node) in self._seen
+        self._seen.add(id(node))
+        if self._repeated > MOST_REPEATED:
+            what = f"aliases (*) repeat more than {MOST_REPEATED} values"
+            raise ConfigError(what, f"{self.name}:{line}", "write out what is needed")
+
+    def _check_scalar(self, node: yaml.Node, line: int) -> None:
+        kind = node.tag.rsplit(":", 1)[-1]
+        if kind in ("int", "float", "bool", "null") and not any(
+            pattern.match(node.value) for tag, pattern in _PATTERNS if tag == kind
+        ):
+            raise ConfigError(f"{node.value[:80]!r} is not a {kind}", f"{self.name}:{line}", "remove the tag (!!)")
+        if kind == "int" and len(node.value) > 40:
+            raise ConfigError(f"a number of {len(node.value)} digits", f"{self.name}:{line}", "write a smaller one")
 
 
 def _like(path: Path) -> str:
-    from segsuite.errors import nearest
-
     there = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
     near = nearest(str(path), there)
     if near:

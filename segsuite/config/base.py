@@ -7,8 +7,8 @@ from pydantic_core import PydanticCustomError
 
 from segsuite.errors import nearest
 
-# Field marks, read by `identity`: execution never changes a result, so it is not part of a trial's identity; of a path only the
-# file name is, so that an id is the same on every machine.
+# Field marks, read by `identity`: execution never changes a result, so it is not part of a trial's identity; of a
+# path only the file name is, so that an id is the same on every machine.
 EXECUTION: dict[str, Any] = {"identity": "none"}
 PATH: dict[str, Any] = {"identity": "file name"}
 
@@ -38,10 +38,11 @@ class Settings(BaseModel):
 
 
 def identity(settings: BaseModel) -> dict[str, Any]:
-    """What makes a trial this trial: the fields that differ from their defaults, without those that only say how to execute.
+    """What makes a trial this trial: the fields that differ from their defaults, without those about execution.
 
-    Leaving out defaults keeps every id when a field with a default is added later. A default must therefore never change its
-    meaning silently: tests/golden/defaults.json pins them, and SCHEMA in trial.py is raised when one changes.
+    Leaving out defaults keeps every id when a field with a default is added later. A default must therefore never
+    change its meaning silently: tests/golden/defaults.json pins them, and SCHEMA in trial.py is raised when one
+    changes.
     """
     kept: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():

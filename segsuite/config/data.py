@@ -52,9 +52,11 @@ class FolderData(Settings):
     csv: str | None = None
     """CSV file with the columns image, mask and, if the split is fixed, split; instead of the globs."""
     values: dict[str, str] | None = None
-    """Raw mask value -> class name or `void`; keys are integers or colours such as "#ff0000". Default: value i is class i."""
+    """Raw mask value -> class name or `void`; keys are integers or colours such as "#ff0000". Default: value i is
+    class i."""
     fractions: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
-    """Share of each split, e.g. {train: 0.8, val: 0.2}, when the split is not fixed by {split} or by the CSV; sum at most 1."""
+    """Share of each split, e.g. {train: 0.8, val: 0.2}, when the split is not fixed by {split} or by the CSV; sum
+    at most 1."""
     split_seed: int = Field(0, ge=0)
     """Seed of the fractional split."""
     value_range: Range | None = None
@@ -88,7 +90,8 @@ class Augment(Settings):
     """Random changes of training images; validation and test images are never changed."""
 
     crop: Size | None = None
-    """Height and width in pixels of the random crop; images that are smaller are padded, their labels with void. None: whole image."""
+    """Height and width in pixels of the random crop; images that are smaller are padded, their labels with void.
+    None: whole image."""
     scale: Range = (1.0, 1.0)
     """Range of the random scale factor, applied before the crop, above 0."""
     horizontal_flip: float = Field(0.5, ge=0, le=1)

@@ -59,7 +59,7 @@ class SmpModel(Settings):
     """Backbone: a name of segmentation-models-pytorch, or `tu-` and a name of timm."""
     weights: str = Field("none", json_schema_extra=PATH)
     """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file."""
-    options: dict[str, PlainValue] = {}
+    options: dict[str, PlainValue] = Field(default_factory=dict)
     """Further arguments of the architecture's constructor, e.g. {decoder_interpolation: bilinear}."""
 
 

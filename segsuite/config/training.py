@@ -55,7 +55,8 @@ class Train(Settings):
     gradient_clip: float | None = Field(None, gt=0)
     """Largest norm of the gradient, above 0; None: not clipped."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
-    """Decay of the exponential moving average of the weights, which is then what is evaluated; between 0 and 1; None: off."""
+    """Decay of the exponential moving average of the weights, which is then what is evaluated; between 0 and 1;
+    None: off."""
     freeze_encoder_epochs: int = Field(0, ge=0)
     """Epochs in which the encoder is not trained and its normalisation not updated, at least 0."""
     early_stopping_patience: int | None = Field(None, ge=1)
@@ -76,7 +77,8 @@ class Evaluation(Settings):
     split: Literal["train", "val", "test"] = "val"
     """Which split is scored."""
     checkpoint: Literal["last", "best"] = "last"
-    """last: the final weights. best: the epoch with the best val mIoU, a score that flatters when the same split is scored."""
+    """last: the final weights. best: the epoch with the best val mIoU, a score that flatters when the same split
+    is scored."""
 
 
 class Execution(Settings):

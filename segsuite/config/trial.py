@@ -14,8 +14,8 @@ from segsuite.config.training import Evaluation, Execution, Train
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.models import MODELS
 
-# Part of every id. Raise it when the meaning of a setting, or a default, changes: all ids change then, and no old result is
-# taken for a new one.
+# Part of every id. Raise it when the meaning of a setting, or a default, changes: all ids change then, and no old
+# result is taken for a new one.
 SCHEMA = 1
 
 
@@ -51,8 +51,8 @@ class TrialSettings(Settings):
 def trial_id(settings: TrialSettings) -> str:
     """12 hex digits: the same in every process, on every machine and for every order of keys.
 
-    A hash of the settings that differ from their defaults (see `identity`), so that a setting which is added later with a
-    default changes no id.
+    A hash of the settings that differ from their defaults (see `identity`), so that a setting which is added later
+    with a default changes no id.
     """
     return _digest({"schema": SCHEMA, "seed": settings.seed, **identity(settings)})
 

@@ -28,9 +28,10 @@ def build_transform(
 ) -> Transform:
     """A function (image_HWC, mask_HW, seed) -> (image_HWC, mask_HW).
 
-    Order: scale by a random factor, pad to the crop (labels with void), crop, flip, colours. `crop` is (height, width) in
-    pixels, probabilities and strengths are 0 to 1. The same seed gives the same result in every process: the generators of
-    albumentations 2.0.8 repeat themselves across workers and epochs otherwise (its issues 2473 and 2559).
+    Order: scale by a random factor, pad to the crop (labels with void), crop, flip, colours. `crop` is (height,
+    width) in pixels, probabilities and strengths are 0 to 1. The same seed gives the same result in every process:
+    the generators of albumentations 2.0.8 repeat themselves across workers and epochs otherwise (its issues 2473 and
+    2559).
     """
     # Nearest-exact samples the centre of each cell; plain nearest would shift labels by half a pixel against the image.
     nearest = cv2.INTER_NEAREST_EXACT

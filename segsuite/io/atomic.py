@@ -5,6 +5,7 @@ import json
 import math
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -130,10 +131,12 @@ def move_away(path: Path, target: Path) -> bool:
     return True
 
 
-def remove_stale_temporaries(folder: Path) -> None:
-    """Deletes what a killed writer left in `folder`."""
+def remove_stale_temporaries(folder: Path, older_than: float = 0.0) -> None:
+    """Deletes what a killed writer left in `folder`, if it was last written more than `older_than` seconds ago."""
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The exclusive right to run a trial: a file that exactly one process can create."""
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -21,23 +22,24 @@ STALE_SECONDS = 180.0  # nine missed beats: a claimant on another host is taken 
 def claim(folder: Path) -> Iterator[None]:
     """Holds `folder`/claim.json while the body runs; a thread renews its time stamp every 20 s.
 
-    A claim is stale when its process is gone (same host) or its stamp is older than 180 s (another host); it is then taken
-    over by a rename, which only one of several takers can win. Raises ClaimError when a live process holds it.
+    A claim is stale when its process is gone (same host) or its stamp is older than 180 s (another host); it is then
+    taken over by exactly one of several takers. Raises ClaimError when a live process holds it.
     """
     path = folder / "claim.json"
     owner = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id(), "time": time.time()}
     content = json.dumps(owner).encode()
     while not atomic.create_exclusively(path, content):
-        holder = read(folder)
-        if holder is not None and not is_stale(holder, path):
-            raise ClaimError(
-                f"the trial is being run by process {holder.get('pid')} on {holder.get('host')}",
-                str(folder),
-                "wait for it, or end that process first",
-            )
-        gone = path.with_name(f".claim.{os.getpid()}.{os.urandom(4).hex()}.tmp")
-        if atomic.move_away(path, gone):
-            gone.unlink(missing_ok=True)
+        # Locked from the look to the removal: else a second taker would remove the claim of the first.
+        with _locked(folder):
+            holder = _parse(path)
+            if holder and not is_stale(holder, path):
+                raise ClaimError(
+                    f"the trial is being run by process {holder.get('pid')} on {holder.get('host')}",
+                    str(folder),
+                    "wait for it, or end that process first",
+                )
+            if holder is not None:
+                path.unlink(missing_ok=True)
     stop = threading.Event()
     beat = threading.Thread(target=_renew, args=(path, stop), daemon=True, name="claim")
     beat.start()
@@ -46,16 +48,37 @@ def claim(folder: Path) -> Iterator[None]:
     finally:
         stop.set()
         beat.join()
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == content:  # not that of another host, which took this one for dead
+                path.unlink()
 
 
 def read(folder: Path) -> dict[str, Any] | None:
     """Who claims the run directory `folder` (host, pid, boot, time), or None."""
+    return _parse(folder / "claim.json") or None
+
+
+def _parse(path: Path) -> dict[str, Any] | None:
+    """What a claim says; empty when it is damaged, None when there is none."""
     try:
-        value = json.loads((folder / "claim.json").read_text())
-    except (OSError, ValueError):
+        value = json.loads(path.read_text())
+    except FileNotFoundError:
         return None
-    return value if isinstance(value, dict) else None
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Lets one process at a time into the body; the system frees the lock of a process that dies."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a network file system may not lock folders
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def is_live(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Where a result came from: code, packages, machine and data. No secrets: nothing of the environment but an allow-list."""
+"""Where a result came from: code, packages, machine, data. No secrets: of the environment only an allow-list."""
 
 import hashlib
 import importlib.metadata

@@ -14,7 +14,8 @@ STATES = ("finished", "running", "failed", "unfinished", "new")
 
 
 def state(folder: Path) -> str:
-    """finished: has a result. running: a live process claims it. failed: ended with an error. unfinished: was stopped. new."""
+    """finished: has a result. running: a live process claims it. failed: ended with an error. unfinished: was
+    stopped. new."""
     if (folder / "result.json").exists():
         return "finished"
     if claims.is_live(folder):
@@ -64,8 +65,10 @@ class RunDirectory:
 
     def open(self) -> None:
         """Removes what an earlier, killed attempt left half-written, and its failure."""
-        for folder in (self.folder, self.folder / "checkpoints", self.folder / "samples"):
+        for folder in (self.folder / "checkpoints", self.folder / "samples"):
             atomic.remove_stale_temporaries(folder)
+        # Another launcher may be writing its trial.yaml or its claim at this moment.
+        atomic.remove_stale_temporaries(self.folder, older_than=60.0)
         (self.folder / "failure.json").unlink(missing_ok=True)
 
     def rewind(self, epoch: int) -> None:

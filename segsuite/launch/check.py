@@ -1,19 +1,20 @@
 """Reads all data of an experiment once, before the first trial starts: a bad mask is named now, not after an hour."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from segsuite.experiment import Experiment
 from segsuite.io.atomic import make_folder
 
 
-def check_data(experiment: Experiment, console: Any) -> None:
+def check_data(experiment: Experiment, console: Console) -> None:
     """Audits each split that the experiment uses. Raises DataError that lists what cannot be used.
 
     A good audit is remembered under runs_root by the data's fingerprint, so that a second run reads nothing again.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
     from segsuite.datasets import build_dataset
     from segsuite.datasets.audit import audit_cached
 
@@ -30,7 +31,9 @@ def check_data(experiment: Experiment, console: Any) -> None:
                     continue
                 seen.add(key)
                 dataset = build_dataset(trial.settings.data.name, split, **options)
-                task = progress.add_task(f"{trial.settings.data.name}/{split}", total=len(dataset))
-                audit_cached(
-                    dataset, folder, lambda done, total, task=task: progress.update(task, completed=done, total=total)
-                ).raise_if_bad()
+                step = partial(_advance, progress, progress.add_task(f"{trial.settings.data.name}/{split}"))
+                audit_cached(dataset, folder, step).raise_if_bad()
+
+
+def _advance(progress: Progress, task: TaskID, done: int, total: int) -> None:
+    progress.update(task, completed=done, total=total)

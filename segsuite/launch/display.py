@@ -46,9 +46,8 @@ class Display:
         self._total, self._number = len(experiment.trials), finished
         self._started = time.monotonic()
         already = f", {finished} already finished" if finished else ""
-        self.console.print(
-            f"{experiment.name}: {self._total} trials ({len(experiment.arms)} arms x {len(experiment.seeds)} seeds){already}"
-        )
+        size = f"{self._total} trials ({len(experiment.arms)} arms x {len(experiment.seeds)} seeds)"
+        self.console.print(f"{experiment.name}: {size}{already}")
         if experiment.question:
             self.console.print(f"question: {experiment.question}")
         if self.console.is_terminal and finished < self._total:
@@ -101,7 +100,8 @@ class Display:
 
     def waits_for(self, trial: Trial, holder: dict[str, Any] | None) -> None:
         """Nothing to do but to wait for another process."""
-        said = f"{trial.arm}, seed {trial.seed}, run by process {(holder or {}).get('pid')} on {(holder or {}).get('host')}"
+        owner = holder or {}
+        said = f"{trial.arm}, seed {trial.seed}, run by process {owner.get('pid')} on {owner.get('host')}"
         if said != self._waits_for:
             self._waits_for = said
             self._line(f"  waiting for {said}")

@@ -9,7 +9,8 @@ from segsuite.io import atomic
 
 
 def freeze(trial: Trial) -> Path:
-    """Writes trial.yaml: all settings resolved, so that an edit of the experiment later changes nothing of a trial that waits."""
+    """Writes trial.yaml: all settings resolved, so that an edit of the experiment later changes nothing of a trial
+    that waits."""
     record = {
         "id": trial.id,
         "experiment": trial.experiment,

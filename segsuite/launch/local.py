@@ -18,8 +18,8 @@ from segsuite.io import claims, store
 from segsuite.launch.display import Display
 from segsuite.launch.freeze import check_writable, freeze
 
-# glibc gives big tensors back to the system after each step and faults them in again: keeping them makes a step on a CPU up
-# to 1.16 times faster. Only the environment of a new process can say so.
+# glibc gives big tensors back to the system after each step and faults them in again: keeping them makes a step on a
+# CPU up to 1.16 times faster. Only the environment of a new process can say so.
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "4294967296",
     "MALLOC_TRIM_THRESHOLD_": "8589934592",

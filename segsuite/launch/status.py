@@ -30,7 +30,8 @@ def status(experiment: Experiment) -> dict[str, Any]:
 
 
 def describe(trial: Trial, state: str) -> dict[str, Any]:
-    """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds left, reason."""
+    """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds
+    left, reason."""
     epochs = store.events(trial.folder) if state in ("running", "unfinished", "failed") else []
     planned = trial.settings.train.epochs
     found: dict[str, Any] = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state}

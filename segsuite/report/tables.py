@@ -24,15 +24,17 @@ def results(experiment: Experiment) -> dict[str, dict[int, dict[str, Any]]]:
 
 
 def result_table(experiment: Experiment) -> Group:
-    """mIoU of each arm with every seed, then per-class IoU averaged over seeds. A mean never hides how many seeds it is of."""
+    """mIoU of each arm with every seed, then per-class IoU averaged over seeds. A mean never hides how many seeds
+    it is of."""
     found = results(experiment)
     first = next((result for seeds in found.values() for result in seeds.values()), None)
     if first is None:
         return Group(Text("no trial has a result yet"))
     scored = first["scored"]
-    table = Table(
-        title=f"{experiment.name}: mIoU on {scored['split']} ({scored['images']} images, {scored['checkpoint']} checkpoint)"
+    title = (
+        f"{experiment.name}: mIoU on {scored['split']} ({scored['images']} images, {scored['checkpoint']} checkpoint)"
     )
+    table = Table(title=title)
     table.add_column("arm", overflow="fold")
     for seed in experiment.seeds:
         table.add_column(f"seed {seed}", justify="right")

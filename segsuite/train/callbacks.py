@@ -35,7 +35,8 @@ class StopRequest:
             raise Preempted("stopped on request", advice="run the experiment again to continue")
 
     def listen(self) -> None:
-        """SIGTERM and SIGUSR1 (preemption, time limit) ask for a stop, and so does the first Ctrl-C; a second one stops at once."""
+        """SIGTERM and SIGUSR1 (preemption, time limit) ask for a stop, and so does the first Ctrl-C; a second one
+        stops at once."""
         signal.signal(signal.SIGTERM, self.set)
         signal.signal(signal.SIGUSR1, self.set)
 
@@ -129,10 +130,11 @@ class Events(Callback):
 
 
 class Checkpoints(Checkpoint):
-    """Saves last.ckpt at each epoch's end, every few minutes and when asked to stop; best.ckpt is that of the best val mIoU.
+    """Saves last.ckpt at each epoch's end, every few minutes and on request; best.ckpt has the best val mIoU.
 
-    Only where an optimizer step has just been done: the gradients of a half-done accumulation are in no checkpoint. A `Checkpoint`,
-    so that Lightning calls it after all other callbacks. Lightning's own, with a monitor, stays at the best epoch.
+    Only where an optimizer step has just been done: the gradients of a half-done accumulation are in no checkpoint. A
+    `Checkpoint`, so that Lightning calls it after all other callbacks. Lightning's own, with a monitor, stays at the
+    best epoch.
     """
 
     def __init__(self, run: RunDirectory, stop: StopRequest, minutes: float) -> None:
@@ -140,18 +142,25 @@ class Checkpoints(Checkpoint):
         self._saved = time.monotonic()
         self._step = -1
         self._best = {"miou": -1.0, "step": -1}
+        self._ended = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The best score so far, and the step that it belongs to."""
-        return dict(self._best)
+        """The best score so far, the step that it belongs to, and whether training was ended early."""
+        return {**self._best, "ended": self._ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The best score so far, and the step that it belongs to."""
+        """What `state_dict` gave."""
         self._best = {"miou": float(state_dict["miou"]), "step": int(state_dict["step"])}
+        self._ended = bool(state_dict.get("ended", False))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Signals are listened to from here on again (Lightning has just put its own handlers in place)."""
         self.stop.listen()
+        self.stop.leave_if_set()  # asked for while Lightning set up; nothing is to be saved yet
+        # Lightning leaves the number of the epoch behind by one when max_steps is given.
+        progress = trainer.fit_loop.epoch_progress.current
+        progress.completed = progress.processed
+        trainer.should_stop = self._ended  # early stopping's decision, which Lightning forgets
         self._step = trainer.global_step
         if self._best["step"] == self._step:  # a kill may have come between last.ckpt and best.ckpt
             atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)
@@ -187,6 +196,7 @@ class Checkpoints(Checkpoint):
         is_best = scores is not None and scores.miou > self._best["miou"]  # false for NaN
         if is_best and scores is not None:
             self._best = {"miou": scores.miou, "step": trainer.global_step}
+        self._ended = trainer.should_stop
         trainer.save_checkpoint(self.run.last_checkpoint)
         if is_best:
             atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)

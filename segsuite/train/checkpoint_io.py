@@ -14,8 +14,8 @@ from segsuite.io import atomic
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that are whole at any moment, whatever dies.
 
-    Lightning 2.6.6 stages them in TMPDIR, which on a cluster is another file system: its move is then a copy over the live file,
-    and a kill or a full disk destroys the good checkpoint (Lightning issue 21253).
+    Lightning 2.6.6 stages them in TMPDIR, which on a cluster is another file system: its move is then a copy over the
+    live file, and a kill or a full disk destroys the good checkpoint (Lightning issue 21253).
     """
 
     def save_checkpoint(

@@ -1,8 +1,8 @@
 """Depthwise convolutions under bf16 on a CPU: forward in bf16, backward in fp32.
 
-oneDNN's bf16 backward of a depthwise convolution is 2 to 100 times slower than its fp32 one, which makes it half of the training
-step of an EfficientNet (docs/decisions/0002-precision-auto.md has the figures). May go when a torch release closes that gap;
-benchmarks/precision.py shows whether it has.
+oneDNN's bf16 backward of a depthwise convolution is 2 to 100 times slower than its fp32 one, which makes it half of
+the training step of an EfficientNet (docs/decisions/0002-precision-auto.md has the figures). May go when a torch
+release closes that gap; benchmarks/precision.py shows whether it has.
 """
 
 from collections.abc import Callable, Mapping

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch.utils.data import DataLoader
 
 from segsuite.config import Train
@@ -17,6 +17,7 @@ from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import Checkpoints, Events, RandomState, Report, StopRequest
 from segsuite.train.module import SegmentationModule
 
+DETERMINISTIC: dict[str, Any] = {"off": False, "warn": "warn", "strict": True}
 LIGHTNING_PRECISION: dict[str, Any] = {"fp32": "32-true", "bf16-mixed": "bf16-mixed", "fp16-mixed": "16-mixed"}
 
 
@@ -24,6 +25,11 @@ def total_steps(settings: Train, batches: int) -> int:
     """Optimizer steps of the whole training with `batches` batches an epoch."""
     steps = settings.epochs * -(-batches // settings.accumulate)
     return min(steps, settings.max_steps) if settings.max_steps else steps
+
+
+def epochs_done(checkpoint: dict[str, Any]) -> int:
+    """Whole epochs in a checkpoint. Its own entry `epoch` is one less when it was saved at an epoch's end."""
+    return int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
 
 
 def fit_or_resume(
@@ -58,9 +64,9 @@ def fit_or_resume(
         gradient_clip_val=settings.gradient_clip,
         check_val_every_n_epoch=settings.validate_every,
         num_sanity_val_steps=0,
-        deterministic={"off": False, "warn": "warn", "strict": True}[settings.deterministic],
-        # The plain environment, also within a SLURM job: Lightning's own requeue saves inside the signal handler, and one of
-        # seven resumes was exact.
+        deterministic=DETERMINISTIC[settings.deterministic],
+        # The plain environment, also within a SLURM job: Lightning's own requeue saves inside the signal handler, and
+        # one of seven resumes was exact.
         plugins=[checkpoint_io.AtomicCheckpointIO(), LightningEnvironment()],
         callbacks=callbacks,
         logger=False,
@@ -70,7 +76,7 @@ def fit_or_resume(
         use_distributed_sampler=False,
     )
     resume = run.last_checkpoint if run.last_checkpoint.exists() else None
-    run.rewind(checkpoint_io.load(resume)["epoch"] if resume else 0)
+    run.rewind(epochs_done(checkpoint_io.load(resume)) if resume else 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a setting of ours, on purpose
         warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")

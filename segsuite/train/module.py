@@ -43,14 +43,21 @@ class SegmentationModule(pl.LightningModule):
         logits: torch.Tensor = self.network(images_NCHW)
         return logits
 
+    def on_train_start(self) -> None:
+        """An epoch that is continued in its middle has no start of its own."""
+        self._freeze_or_free_encoder()
+
     def on_train_epoch_start(self) -> None:
-        """Freezes or frees the encoder; a frozen one keeps its normalisation, too."""
+        """A new epoch has no scores yet."""
         self.scores = None
+        self._freeze_or_free_encoder()
+
+    def _freeze_or_free_encoder(self) -> None:
+        """A frozen encoder keeps its normalisation, too."""
         frozen = self.current_epoch < self.settings.freeze_encoder_epochs
         for parameter in self.network.encoder_parameters():
             parameter.requires_grad_(not frozen)
-        if frozen:
-            self.network.encoder.eval()
+        self.network.encoder.train(not frozen)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Starts the clock of the step; loading is not in it."""
@@ -74,7 +81,8 @@ class SegmentationModule(pl.LightningModule):
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Stops before a gradient that is not finite reaches the weights. With fp16 the loss scale deals with those itself."""
+        """Stops before a gradient that is not finite reaches the weights. With fp16 the loss scale deals with
+        those itself."""
         if self.settings.precision == "fp16-mixed" or self.trainer.precision == "16-mixed":
             return
         gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]

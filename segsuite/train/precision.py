@@ -20,8 +20,8 @@ def resolve_device(name: str) -> str:
 def resolve_precision(name: str, device: str) -> str:
     """fp32, bf16-mixed or fp16-mixed for `auto`; any other name is itself.
 
-    bf16-mixed where the hardware multiplies bf16: CUDA from compute capability 8, CPUs with AMX or AVX512_BF16. Elsewhere a CPU
-    emulates it 3 to 25 times slower than fp32 (docs/decisions/0002-precision-auto.md).
+    bf16-mixed where the hardware multiplies bf16: CUDA from compute capability 8, CPUs with AMX or AVX512_BF16.
+    Elsewhere a CPU emulates it 3 to 25 times slower than fp32 (docs/decisions/0002-precision-auto.md).
     """
     if name != "auto":
         return name

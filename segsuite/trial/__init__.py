@@ -1,0 +1,151 @@
+"""Runs one trial from its run directory. `run_trial` is the main flow of the suite: read it first."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from segsuite.config import TrialSettings
+from segsuite.errors import ConfigError, Preempted
+from segsuite.io import atomic, manifest
+from segsuite.io.claims import claim
+from segsuite.io.store import RunDirectory
+from segsuite.losses import build_loss
+from segsuite.models import build_model
+from segsuite.models.network import SegmentationNetwork
+from segsuite.train import checkpoint_io
+from segsuite.train.callbacks import StopRequest
+from segsuite.train.evaluation import evaluate
+from segsuite.train.fit import fit_or_resume, total_steps
+from segsuite.train.module import SegmentationModule
+from segsuite.train.precision import hardware, resolve_device, resolve_precision
+from segsuite.train.samples import write_predictions
+from segsuite.trial.data import TrialData, build_data
+from segsuite.trial.frozen import Frozen, read
+from segsuite.trial.result import summarise, write_counts
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where this attempt runs, and with which arithmetic."""
+
+    device: str
+    precision: str
+    started: float
+
+
+def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]:
+    """Runs the trial in `folder` to its end, from its last checkpoint if it has one, and returns its result.
+
+    `report` is told of progress; `stop` ends it at the next step that can be saved. Raises ClaimError when another
+    process runs the trial, Preempted when it was stopped, and what made it fail, which is also recorded.
+    """
+    trial = read(folder)
+    with claim(folder):
+        run = RunDirectory(folder)
+        run.open()
+        try:
+            machine = prepare(trial)
+            data = build_data(trial.settings)
+            network = build_network(trial, data)
+            atomic.write_json(folder / "manifest.json", describe(data, network, machine))
+            train(trial, data, network, machine, run, stop, report)
+            load_chosen_checkpoint(trial, network, run)
+            evaluated = evaluate(
+                network, data.scored, data.num_classes, machine.device, machine.precision, stop, report
+            )
+            write_counts(data, evaluated, folder)
+            write_predictions(
+                network, data.scored_dataset, data.scored_indices, machine.device, machine.precision, folder / "samples"
+            )
+            result = summarise(trial, data, network, machine.device, machine.precision, evaluated, folder)
+            result["cost"]["attempt_seconds"] = time.time() - machine.started
+            run.finish(result)
+        except Preempted:
+            raise
+        except Exception as error:
+            run.fail(error)
+            raise
+    return result
+
+
+def prepare(trial: Frozen) -> Machine:
+    """Threads, device, precision and the global seeds."""
+    started = time.time()
+    torch.set_num_threads(trial.settings.execution.threads or usable_cores())
+    device = resolve_device(trial.settings.execution.device)
+    pl.seed_everything(trial.seed, workers=False, verbose=False)
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = trial.settings.train.deterministic == "off"
+    return Machine(device, resolve_precision(trial.settings.train.precision, device), started)
+
+
+def build_network(trial: Frozen, data: TrialData) -> SegmentationNetwork:
+    """The network, its random weights a function of the trial's seed alone."""
+    torch.manual_seed(trial.seed)
+    settings = trial.settings.model.model_dump()
+    network = build_model(settings.pop("name"), data.num_classes, **settings)
+    return network.to(memory_format=torch.channels_last)
+
+
+def describe(data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
+    """The manifest of this attempt."""
+    from segsuite.encoders.weights import file_sha256
+
+    path = getattr(network.encoder, "weights_file", None)
+    weights = {} if path is None else {Path(path).name: file_sha256(Path(path))}
+    return manifest.describe(data.fingerprint, hardware(machine.device) | {"precision": machine.precision}, weights)
+
+
+def train(
+    trial: Frozen,
+    data: TrialData,
+    network: SegmentationNetwork,
+    machine: Machine,
+    run: RunDirectory,
+    stop: StopRequest,
+    report: Report,
+) -> None:
+    """Trains the network, or continues to."""
+    settings = trial.settings
+    loss = build_loss(**loss_options(settings, data.classes))
+    steps = total_steps(settings.train, len(data.training))
+    module = SegmentationModule(network, loss, data.classes, settings.train, steps)
+    minutes = settings.execution.checkpoint_minutes
+    fit_or_resume(module, data.training, data.validation, run, machine.device, machine.precision, minutes, stop, report)
+
+
+def loss_options(settings: TrialSettings, classes: tuple[str, ...]) -> dict[str, Any]:
+    """The loss's arguments. Raises ConfigError when class weights and classes differ in number."""
+    options = settings.loss.model_dump()
+    weights = options.get("class_weights")
+    if weights is not None and len(weights) != len(classes):
+        raise ConfigError(
+            f"loss.class_weights has {len(weights)} numbers, the dataset {len(classes)} classes",
+            advice=f"give one weight for each of: {', '.join(classes)}",
+        )
+    return options
+
+
+def load_chosen_checkpoint(trial: Frozen, network: SegmentationNetwork, run: RunDirectory) -> None:
+    """The weights that are scored, read from the file: a resumed and an uninterrupted trial score the same ones."""
+    path = run.best_checkpoint if trial.settings.evaluation.checkpoint == "best" else run.last_checkpoint
+    if not path.exists():
+        raise ConfigError(
+            "evaluation.checkpoint is best, but no epoch was validated",
+            str(run.folder),
+            f"lower train.validate_every (now {trial.settings.train.validate_every}) to at most the epochs",
+        )
+    network.load_state_dict(checkpoint_io.network_weights(checkpoint_io.load(path)))
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,48 @@
+"""`python -m segsuite.trial RUN_DIRECTORY`: one attempt of a trial as a process.
+
+Exit codes: 0, result.json is written; 1, failure.json says why; 75, stopped on request, another attempt continues.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from segsuite.errors import EXIT_DONE, SegsuiteError
+from segsuite.io.atomic import finite
+from segsuite.train.callbacks import StopRequest
+from segsuite.trial import run_trial
+
+
+def main(folder: Path) -> int:
+    """Progress as JSON lines on the real standard output; what libraries print there goes to standard error."""
+    stop = StopRequest()
+    stop.listen()
+    channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if os.environ.get("SEGSUITE_LAUNCHER") == "1":
+        threading.Thread(target=_stop_without_launcher, args=(stop,), daemon=True).start()
+    try:
+        run_trial(folder, lambda event: _tell(channel, event), stop)
+    except SegsuiteError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_DONE
+
+
+def _stop_without_launcher(stop: StopRequest) -> None:
+    # Returns when the launcher has gone, however it went. Not sys.stdin: its lock would upset the interpreter's end.
+    os.read(0, 1)
+    stop.set()
+
+
+def _tell(channel: BinaryIO, event: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError, ValueError):  # nobody listens any more; the files are the truth
+        channel.write(json.dumps(finite(event)).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

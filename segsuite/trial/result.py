@@ -1,0 +1,63 @@
+"""What a finished trial leaves behind: counts.npz and result.json."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from segsuite.io import atomic
+from segsuite.io.store import events
+from segsuite.metrics import CLASS_SCORES, SCALAR_SCORES
+from segsuite.train.evaluation import Evaluated
+from segsuite.train.precision import peak_memory_bytes
+from segsuite.trial.data import TrialData
+from segsuite.trial.frozen import Frozen
+
+
+def write_counts(data: TrialData, evaluated: Evaluated, folder: Path) -> None:
+    """counts.npz: `counts` (N, C, 3) TP, FP, FN of each image and class, `confusion` (C, C), and what N and C are."""
+    samples = [int(index) for index in evaluated.samples]
+    arrays: dict[str, Any] = {
+        "counts": evaluated.counts,
+        "confusion": evaluated.scores.confusion,
+        "names": np.array([data.scored_dataset.sample_name(index) for index in samples]),
+        "sequences": np.array([data.scored_dataset.sequence(index) for index in samples]),
+        "classes": np.array(data.classes),
+    }
+    atomic.write_with(folder / "counts.npz", lambda file: np.savez_compressed(file, **arrays))
+
+
+def summarise(
+    trial: Frozen, data: TrialData, network: nn.Module, device: str, precision: str, evaluated: Evaluated, folder: Path
+) -> dict[str, Any]:
+    """What result.json holds: scores, what was scored, cost."""
+    scores = evaluated.scores.to_json()
+    epochs = events(folder)
+    return {
+        "id": trial.id,
+        "experiment": trial.experiment,
+        "arm": trial.arm,
+        "seed": trial.seed,
+        "scores": {name: scores[name] for name in SCALAR_SCORES},
+        "class_scores": {name: dict(zip(data.classes, scores[name], strict=True)) for name in CLASS_SCORES},
+        "absent_predicted": [data.classes[index] for index in scores["absent_predicted"]],
+        "scored": {
+            "split": data.scored_dataset.split,
+            "images": len(evaluated.samples),
+            "checkpoint": trial.settings.evaluation.checkpoint,
+            "dataset_fingerprint": data.fingerprint,
+        },
+        "cost": {
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "train_seconds": sum(event["seconds"] for event in epochs),
+            "images_per_second": statistics.median(event["images_per_second"] for event in epochs),
+            "peak_memory_bytes": peak_memory_bytes(device),
+        },
+        "epochs": len(epochs),
+        "precision": precision,
+        "device": device,
+        "finished": time.time(),
+    }
