@@ -1,8 +1,8 @@
 """What a training step of the suite costs beside the same model in a bare loop on the same tensors. Goal: at most 5 %.
 
 python benchmarks/overhead.py [--rounds 5]
-The suite's side is the fit of a trial: Lightning, module, loss, finite checks, callbacks. Both are timed from their first
-request of a batch to their last, so that the checkpoint at an epoch's end is in neither.
+The suite's side is the fit of a trial: Lightning, module, loss, finite checks, callbacks. Both are timed from their
+first request of a batch to their last, so that the checkpoint at an epoch's end is in neither.
 """
 
 import argparse

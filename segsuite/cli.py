@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from segsuite import __version__
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError, SegsuiteError, nearest
@@ -17,6 +19,9 @@ EPILOG = """examples:
   segsuite plan experiments/quickstart.yaml --json
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
+COMMANDS = ("run", "plan", "status", "wandb-sync", "dashboard", "schema")
+OPTIONS = ("--set", "--json", "--origins", "--watch", "--again", "--help", "--version")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code. Errors of a user are three sentences on standard error, without a traceback."""
@@ -26,30 +31,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return EXIT_DONE
     try:
-        return int(given.command(given))
+        code = int(given.command(given))
+        sys.stdout.flush()  # while a closed pipe can still be caught
+        return code
     except SegsuiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_PREEMPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe (`| head`) has what it wanted
+        # The reader of a pipe (`| head`) has what it wanted; what is left goes nowhere when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_DONE
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the nearest command when there is no such one."""
+    """Says what is wrong in the same three sentences as every other error, with the nearest command or option."""
 
-    def error(self, message: str) -> Any:
-        commands = ("run", "plan", "status", "schema")
-        bad = message.split("invalid choice: '")
-        near = nearest(bad[1].split("'")[0], commands) if len(bad) > 1 else None
-        raise SystemExit(_fail(f"error: {message}" + (f"\n  to do: did you mean '{near}'?" if near else "")))
-
-
-def _fail(text: str) -> int:
-    print(text, file=sys.stderr)
-    return ConfigError.exit_code
+    def error(self, message: str) -> NoReturn:
+        given = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]+)", message)
+        near = nearest(given[1], (*COMMANDS, *OPTIONS)) if given else None
+        advice = f"did you mean '{near}'?" if near else f"`{self.prog} --help` shows what it takes"
+        print(f"error: {ConfigError(message, 'the command line', advice)}", file=sys.stderr)
+        raise SystemExit(ConfigError.exit_code)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,14 +66,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     parser.add_argument("--version", action="version", version=f"segsuite {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND")
-    run = _on_experiment(commands, "run", "run every trial that has no result yet; calling it again continues", _run)
-    run.add_argument("--workers", type=int, default=1, choices=[1], help="trials at a time (1)")
+    _on_experiment(commands, "run", "run every trial that has no result yet; calling it again continues", _run)
     plan = _on_experiment(commands, "plan", "list the trials, their differences and states; nothing runs", _plan)
     plan.add_argument("--json", action="store_true", help="print JSON")
     plan.add_argument("--origins", action="store_true", help="print the base settings and the file and line of each")
     status = _on_experiment(commands, "status", "counts, progress, scores and failures", _status)
     status.add_argument("--json", action="store_true", help="print JSON")
     status.add_argument("--watch", action="store_true", help="print again every 5 s until all trials have ended")
+    sync = _on_experiment(commands, "wandb-sync", "upload the trials' W&B logs and check what arrived", _wandb_sync)
+    sync.add_argument("--again", action="store_true", help="upload also what was uploaded before")
+    _on_experiment(commands, "dashboard", "make or update the experiment's W&B workspace and report", _dashboard)
     schema = commands.add_parser("schema", help="print the JSON Schema of an experiment's YAML, for editors")
     schema.set_defaults(command=_schema)
     return parser
@@ -118,7 +124,12 @@ def _plan(given: argparse.Namespace) -> int:
 
     experiment = load(given.experiment, given.overrides)
     if given.origins:
-        for path, where in experiment.composed.leaves():
+        origins = experiment.composed.leaves()
+        if given.json:
+            found = [(".".join(map(str, path)), experiment.composed.value(path), where) for path, where in origins]
+            print(json.dumps([{"key": key, "value": value, "origin": where} for key, value, where in found], indent=1))
+            return EXIT_DONE
+        for path, where in origins:
             print(f"{'.'.join(map(str, path))}: {json.dumps(experiment.composed.value(path))}  # {where}")
         return EXIT_DONE
     listing = plan(experiment)
@@ -167,6 +178,30 @@ def _status(given: argparse.Namespace) -> int:
         if not given.watch or not any(found["counts"][state] for state in ("new", "running", "unfinished")):
             return EXIT_FAILED if found["counts"]["failed"] else EXIT_DONE
         time.sleep(5)
+
+
+def _wandb_sync(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.launch.wandb_sync import sync
+
+    found = sync(load(given.experiment, given.overrides), given.again)
+    rows = [
+        (item.trial.id, item.trial.arm, str(item.trial.seed), item.state, item.done, item.verdict) for item in found
+    ]
+    _print_rows(("id", "arm", "seed", "state", "done", "on the server"), rows)
+    for item in found:
+        for missing in item.missing:
+            print(f"missing: {item.trial.arm}, seed {item.trial.seed}: {missing}", file=sys.stderr)
+    return EXIT_FAILED if any(item.missing for item in found) else EXIT_DONE
+
+
+def _dashboard(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.report.dashboard import dashboard
+
+    made = dashboard(load(given.experiment, given.overrides))
+    print(f"report: {made['report_url']}\nworkspace: {made['workspace_url']}")
+    return EXIT_DONE
 
 
 def _schema(given: argparse.Namespace) -> int:

@@ -1,16 +1,18 @@
 """How a YAML, the files it builds on and `--set` become one set of values, each with the place it came from."""
 
 import copy
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel
 
 from segsuite import yaml_io
 from segsuite.config import TrialSettings
-from segsuite.errors import ConfigError, unknown_name
+from segsuite.config.base import models_in
+from segsuite.errors import ConfigError, Problems, unknown_name
 
 KeyPath = tuple[str | int, ...]
 EXPERIMENT_KEYS = ("name", "question", "defaults", "compare", "exclude", "seeds", "baseline", "runs_root")
@@ -32,13 +34,17 @@ class Composed:
         return self.file
 
     def axes(self) -> set[str]:
-        """The settings that `compare` varies."""
+        """The settings, written with dots, that `compare` varies."""
         compare = self.values.get("compare")
-        groups = [compare] if isinstance(compare, dict) else [{"": compare}] if isinstance(compare, list) else []
-        keys = {str(key) for group in groups for key in group}
-        for options in (options for group in groups for options in group.values()):
-            patches = options.values() if isinstance(options, dict) else options if isinstance(options, list) else []
-            keys |= {str(key) for patch in patches if isinstance(patch, dict) for key in patch}
+        groups = compare.items() if isinstance(compare, dict) else [("", compare)]
+        keys: set[str] = set()
+        for axis, options in groups:
+            if isinstance(options, list) and str(axis).split(".")[0] in TrialSettings.model_fields:
+                patches: Any = [{axis: option} for option in options]
+            else:
+                patches = list(options.values()) if isinstance(options, dict) else options
+            patches = patches if isinstance(patches, list) else []
+            keys |= {_dotted(path) for patch in patches if isinstance(patch, dict) for path in _leaves(patch)}
         return keys
 
     def value(self, path: KeyPath) -> Any:
@@ -50,20 +56,12 @@ class Composed:
 
     def leaves(self) -> list[tuple[KeyPath, str]]:
         """Every setting that is no mapping, and where it came from."""
-
-        def walk(at: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-            if isinstance(at, dict) and at:
-                for key, value in at.items():
-                    yield from walk(value, (*path, key))
-            else:
-                yield path, self.where(path)
-
-        return list(walk(self.values, ()))
+        return [(path, self.where(path)) for path in _leaves(self.values) if path]
 
     def merge(self, source: yaml_io.Source) -> None:
         """Lays the values of a file over those that are here: mappings merge, everything else is replaced.
 
-        A mapping whose `name` differs replaces the whole section: the settings of another dataset or loss do not
+        A mapping with another `name` replaces the whole section: the settings of another dataset or loss do not
         belong to it.
         """
         self._merge(self.values, source.value, (), source)
@@ -71,13 +69,8 @@ class Composed:
     def _merge(self, target: dict[str, Any], update: dict[str, Any], path: KeyPath, source: yaml_io.Source) -> None:
         for key, value in update.items():
             here = (*path, key)
-            old = target.get(key)
-            if (
-                isinstance(old, dict)
-                and isinstance(value, dict)
-                and value.get("name", old.get("name")) == old.get("name")
-            ):
-                self._merge(old, value, here, source)
+            if _merges(target.get(key), value):
+                self._merge(target[key], value, here, source)
                 self.origins[here] = source.where(here)
             else:
                 target[key] = copy.deepcopy(value)
@@ -85,37 +78,45 @@ class Composed:
                 self.origins.update({line: source.where(line) for line in source.lines if line[: len(here)] == here})
 
     def assign(self, values: dict[str, Any], key: str, value: Any, where: str) -> None:
-        """Sets the dotted `key`. A mapping is merged unless its `name` differs; `model.name: x` alone keeps the
-        other settings."""
+        """Sets the dotted `key`, by the rules of `merge`; `model.name: x` alone keeps the other settings."""
         self.check_key(key, where)
         *parents, last = key.split(".")
         at = values
         for parent in parents:
             inner = at.setdefault(parent, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"'{key}' cannot be set: {parent} holds {inner!r}, not a mapping", where)
+                raise ConfigError(
+                    f"'{key}' cannot be set: {parent} holds {inner!r}, not a mapping", where, f"set {parent} as a whole"
+                )
             at = inner
-        old = at.get(last)
-        if isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name"):
-            at[last] = {**old, **copy.deepcopy(value)}
-        else:
-            at[last] = copy.deepcopy(value)
+        at[last] = _overlaid(at.get(last), value)
 
     def override(self, text: str) -> None:
         """Applies one `key=value` of the command line."""
         key, equals, value = text.partition("=")
+        where = f"--set {text if len(text) <= 200 else text[:200] + '...'}"
         if not equals or not key:
-            raise ConfigError(
-                f"--set needs key=value, not {text!r}", f"--set {text}", "for example --set train.epochs=5"
-            )
-        where = f"--set {text}"
-        path = tuple(key.split("."))
+            raise ConfigError(f"--set needs key=value, not {text[:200]!r}", where, "for example --set train.epochs=5")
+        given = yaml_io.read_value(value, f"--set {key[:100]}=")
+        if key == "defaults":
+            raise ConfigError("--set cannot name other defaults", where, "write a YAML of its own that names them")
         if key in EXPERIMENT_KEYS:
-            self.values[key] = yaml_io.read_value(value)
-        elif key in self.axes():
-            raise ConfigError(f"'{key}' is what this experiment compares: --set would change nothing", where)
-        else:
-            self.assign(self.values, key, yaml_io.read_value(value), where)
+            self.values[key] = given
+            self._set_origin((key,), where)
+            return
+        path = tuple(key.split("."))
+        paths = list(_leaves(given, path))
+        if overlap := _overlap([_dotted(leaf) for leaf in paths], self.axes()):
+            raise ConfigError(
+                f"'{overlap}' is what this experiment compares: --set would change nothing",
+                where,
+                f"set what is compared, e.g. --set 'compare={{{overlap}: [a, b]}}'",
+            )
+        self.assign(self.values, key, given, where)
+        for leaf in paths:
+            self._set_origin(leaf, where)
+
+    def _set_origin(self, path: KeyPath, where: str) -> None:
         self._forget(path)
         self.origins[path] = where
 
@@ -123,6 +124,8 @@ class Composed:
         """Raises ConfigError with the nearest valid name unless the dotted `key` is a setting of a trial."""
         models: list[type[BaseModel]] = [TrialSettings]
         parts = str(key).split(".")
+        if parts[0] == "seed":
+            raise ConfigError("'seed' is given by seeds", where, "write `seeds: [0, 1, 2]`")
         for index, part in enumerate(parts):
             fields = [model.model_fields[part] for model in models if part in model.model_fields]
             if not fields:
@@ -133,7 +136,7 @@ class Composed:
                 raise ConfigError(
                     what + (f" (in '{key}')" if index else ""), where, "`segsuite schema` prints every key"
                 )
-            models = [model for item in fields for model in _models_in(item.annotation)]
+            models = [model for item in fields for model in models_in(item.annotation)]
 
     def _forget(self, path: KeyPath) -> None:
         for old in [known for known in self.origins if known[: len(path)] == path]:
@@ -145,26 +148,30 @@ def compose(path: Path, overrides: Sequence[str] = ()) -> Composed:
     composed = Composed(file=str(path))
     _add(composed, path, ())
     composed.values.pop("defaults", None)
+    problems = Problems()
     for text in overrides:
-        composed.override(text)
+        problems.attempt(None, composed.override, text)
+    problems.raise_all()
     return composed
 
 
 def _add(composed: Composed, path: Path, above: tuple[Path, ...]) -> None:
     source = yaml_io.read_file(path)
-    if path.resolve() in above:
-        raise ConfigError(f"the file builds on itself through its defaults: {path}", source.where(("defaults",)))
     parents = source.value.get("defaults") or []
-    for parent in [parents] if isinstance(parents, str) else parents:
-        if not isinstance(parent, str):
-            raise ConfigError("defaults must be a file name or a list of them", source.where(("defaults",)))
-        below = path.parent / parent
-        if not below.is_file():
-            raise ConfigError(
-                f"there is no file {below}",
-                source.where(("defaults",)),
-                "defaults are relative to the file that names them",
-            )
+    parents = [parents] if isinstance(parents, str) else parents
+    if not isinstance(parents, list) or not all(isinstance(parent, str) for parent in parents):
+        raise ConfigError(
+            "defaults must be a file name or a list of them",
+            source.where(("defaults",)),
+            "for example `defaults: base/camvid.yaml`",
+        )
+    for index, parent in enumerate(parents):
+        below, place = path.parent / parent, source.where(("defaults", index))
+        if not os.path.isfile(below):
+            advice = f"{yaml_io.similar(below)} (defaults are relative to the file that names them)"
+            raise ConfigError(f"there is no file {below}", place, advice)
+        if below.resolve() in (*above, path.resolve()):
+            raise ConfigError(f"{path.name} builds on itself through {below}", place, "remove one of the defaults")
         _add(composed, below, (*above, path.resolve()))
     # What a base file is called, asks and compares is its own; only settings are handed on.
     for key in ("name", "question", "compare", "exclude", "baseline"):
@@ -173,7 +180,35 @@ def _add(composed: Composed, path: Path, above: tuple[Path, ...]) -> None:
     composed.merge(source)
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+def _merges(old: Any, new: Any) -> bool:
+    """Whether `new` is laid over `old` key by key: both are mappings, and not two different things by name."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return False
+    return "name" not in old or "name" not in new or old["name"] == new["name"]
+
+
+def _overlaid(old: Any, new: Any) -> Any:
+    if not _merges(old, new):
+        return copy.deepcopy(new)
+    return {**old, **{key: _overlaid(old.get(key), value) for key, value in new.items()}}
+
+
+def _leaves(at: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The paths of everything in `at`, which stands at `path`, that is no mapping with keys."""
+    if isinstance(at, dict) and at:
+        for key, value in at.items():
+            yield from _leaves(value, (*path, key))
+    else:
+        yield path
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))
+
+
+def _overlap(keys: Sequence[str], others: set[str]) -> str | None:
+    """The first of `others` that one of `keys` is, holds or is held by."""
+    for other in sorted(others):
+        if any(f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.") for key in keys):
+            return other
+    return None

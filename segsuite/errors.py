@@ -5,7 +5,11 @@ line prints these three and no traceback. Any other exception is a defect of the
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
@@ -35,9 +39,43 @@ class SegsuiteError(Exception):
 
 
 class ConfigError(SegsuiteError):
-    """A setting, a name or a YAML file is wrong."""
+    """A setting, a name or a YAML file is wrong. `parts` are the single problems of an error that lists several."""
 
     exit_code = EXIT_WRONG_USE
+    parts: "tuple[ConfigError, ...]" = ()
+
+    @classmethod
+    def of(cls, problems: "Iterable[ConfigError]") -> "ConfigError":
+        """One error that lists all problems, each once and with its place; a single problem stays as it is."""
+        single = [part for problem in problems for part in problem.parts or (problem,)]
+        parts = list({(part.what, part.where): part for part in single}.values())
+        if len(parts) == 1:
+            return parts[0]
+        listed = "".join(f"\n  - {part.what}" + (f" ({part.where})" if part.where else "") for part in parts)
+        advice = "; ".join(dict.fromkeys(part.advice for part in parts if part.advice))
+        error = cls(f"{len(parts)} things are wrong:{listed}", advice=advice)
+        error.parts = tuple(parts)
+        return error
+
+
+class Problems:
+    """Collects ConfigErrors, so that all of them are told at once and not one a call."""
+
+    def __init__(self) -> None:
+        self._found: list[ConfigError] = []
+
+    def attempt(self, instead: T, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `function` returns, or `instead` when it raises a ConfigError, which is kept."""
+        try:
+            return function(*args, **kwargs)
+        except ConfigError as error:
+            self._found.append(error)
+            return instead
+
+    def raise_all(self) -> None:
+        """Raises one ConfigError with everything that was kept, if anything was."""
+        if self._found:
+            raise ConfigError.of(self._found) from None
 
 
 class DataError(SegsuiteError):
@@ -61,13 +99,16 @@ class Preempted(SegsuiteError):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name most like `name`, or None when none is near.
+    """The valid name most like `name` without regard to case, or that begins with it, or None when none is near.
 
     >>> nearest("bilinar_conv", ["bilinear_conv", "nearest_conv"])
     'bilinear_conv'
     """
-    matches = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    spelling = {other.lower(): other for other in valid}
+    matches = difflib.get_close_matches(name.lower(), spelling, n=1, cutoff=0.6)
+    if not matches and len(name) > 1:
+        matches = [other for other in spelling if other.startswith(name.lower())]
+    return spelling[matches[0]] if matches else None
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
@@ -80,4 +121,4 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     near = nearest(name, names)
     hint = f"; did you mean '{near}'?" if near else ";"
     shown = ", ".join(names) if len(names) <= 30 else ", ".join(names[:30]) + f", ... ({len(names)} in all)"
-    return f"unknown {kind} '{name}'{hint} valid: {shown}"
+    return f"unknown {kind} '{name[:80]}'{hint} valid: {shown}"

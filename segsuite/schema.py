@@ -50,27 +50,24 @@ def experiment_schema() -> dict[str, Any]:
         },
         **settings,
     }
-    schema.pop("required", None)
     schema["title"] = "segsuite experiment"
     schema["description"] = "One question: base settings, what is compared, seeds and a baseline."
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    _drop_required(schema)
+    _loosen(schema)
     return schema
 
 
-def _drop_required(schema: Any) -> None:
-    # A section's required keys may come from a file under `defaults`, or from --set.
+def _loosen(schema: Any) -> None:
+    """Drops what a single file need not fulfil: a section's other keys may come from `defaults`, an axis or --set."""
     if isinstance(schema, dict):
-        required = (
-            [name for name in schema.get("required", []) if name == "name"]
-            if isinstance(schema.get("required"), list)
-            else []
-        )
-        schema.pop("required", None)
-        if required and "const" in schema.get("properties", {}).get("name", {}):
-            schema["required"] = required
+        if isinstance(schema.get("required"), list):
+            del schema["required"]
+        # Without its name, a section may fit several of the alternatives.
+        schema.pop("discriminator", None)
+        if "oneOf" in schema:
+            schema["anyOf"] = schema.pop("oneOf")
         for value in schema.values():
-            _drop_required(value)
+            _loosen(value)
     elif isinstance(schema, list):
         for value in schema:
-            _drop_required(value)
+            _loosen(value)

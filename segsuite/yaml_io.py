@@ -45,11 +45,30 @@ _Loader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:nu
 
 
 def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = str(loader.construct_scalar(node))
-    return int(text, 16) if text.lower().startswith("0x") else int(text)
+    return _whole_number(str(loader.construct_scalar(node)))
+
+
+def _whole_number(text: str) -> int:
+    return int(text, 16) if text.startswith("0x") else int(text)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+
+
+class _Dumper(yaml.SafeDumper):
+    # The reader's scalars: PyYAML's own would write the word `1e-3` without the quotes that keep it a word.
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML 6.0.3 writes a next-line character outside double quotes as a break, which is read as a space.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _quoted)
 
 
 class Source:
@@ -70,7 +89,7 @@ def read_file(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"there is no file {path}", f"the folder {path.parent.resolve()}", _like(path)) from None
+        raise ConfigError(f"there is no file {path}", f"the folder {path.parent.resolve()}", similar(path)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"the file is not UTF-8 text: {error}", str(path), "name a YAML file") from error
     except OSError as error:
@@ -81,8 +100,7 @@ def read_file(path: Path) -> Source:
 def read_text(text: str, name: str) -> Source:
     """Reads YAML from `text`; `name` stands for the file in errors. The top level must be a mapping."""
     value, lines = _parse(text, name)
-    if value is None and set(lines) <= {()}:
-        value = {}
+    value = {} if value is None else value
     if not isinstance(value, dict):
         raise ConfigError("the file must hold `key: value` pairs", f"{name}:1", "see the experiments/ folder")
     return Source(value, lines, name)
@@ -99,7 +117,8 @@ def read_value(text: str, name: str = "--set") -> Any:
 
 def to_text(value: Any) -> str:
     """`value` as YAML, keys in their given order, floats exact."""
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110))
+    dumped = yaml.dump(value, None, _Dumper, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    return str(dumped)
 
 
 def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
@@ -114,6 +133,8 @@ def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         return (loader.construct_document(node) if node is not None else None), checked.lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if re.search("stream end|end of stream", error.problem or "") and error.context_mark is not None:
+            mark = error.context_mark  # where the bracket or quote stands that is never closed, not the file's end
         raise _invalid(error.problem or error.context, name, mark.line if mark else 0) from error
     except yaml.reader.ReaderError as error:
         what = f"the character U+{ord(text[error.position]):04X} is not allowed"
@@ -151,24 +172,27 @@ class _Checked:
                 self.add(item, (*path, index), within)
         elif isinstance(node, yaml.MappingNode):
             # Own keys before those of `<<`, which they override.
-            for key, value in sorted(self._own(node), key=lambda pair: pair[0] == "<<"):
+            for key, line, value in sorted(self._own(node), key=lambda item: item[0] == "<<"):
                 if key == "<<":
                     for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                         self.add(merged, path, within)
                 else:
+                    self.lines.setdefault((*path, key), line)
                     self.add(value, (*path, key), within)
         else:
             self._check_scalar(node, line)
 
-    def _own(self, node: yaml.MappingNode) -> list[tuple[str, yaml.Node]]:
-        seen: dict[str, int] = {}
+    def _own(self, node: yaml.MappingNode) -> list[tuple[str | int, int, yaml.Node]]:
+        seen: dict[str | int, int] = {}
         found = []
         for key_node, value_node in node.value:
-            key, line = key_node.value, key_node.start_mark.line + 1
-            if not isinstance(key, str) or key_node.tag.rsplit(":", 1)[-1] not in ("str", "int", "merge"):
-                shown = f"'{key}' cannot be a key" if isinstance(key, str) else "a list or mapping cannot be a key"
+            text, line = key_node.value, key_node.start_mark.line + 1
+            kind = key_node.tag.rsplit(":", 1)[-1]
+            if not isinstance(text, str) or kind not in ("str", "int", "merge"):
+                shown = f"'{text}' cannot be a key" if isinstance(text, str) else "a list or mapping cannot be a key"
                 raise ConfigError(shown, f"{self.name}:{line}", "a key is a word or a whole number: put it in quotes")
             self._check_scalar(key_node, line)
+            key = _whole_number(text) if kind == "int" else text
             if key in seen:
                 raise ConfigError(
                     f"the key '{key}' stands twice",
@@ -176,7 +200,7 @@ class _Checked:
                     f"it is also on line {seen[key]}: remove one",
                 )
             seen[key] = line
-            found.append((key, value_node))
+            found.append((key, line, value_node))
         return found
 
     def _check_alias(self, node: yaml.Node, above: tuple[yaml.Node, ...], line: int) -> None:
@@ -198,7 +222,8 @@ class _Checked:
             raise ConfigError(f"a number of {len(node.value)} digits", f"{self.name}:{line}", "write a smaller one")
 
 
-def _like(path: Path) -> str:
+def similar(path: Path) -> str:
+    """What to do about a file that is not there: the nearest name in its folder, or the names that are there."""
     there = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
     near = nearest(str(path), there)
     if near:

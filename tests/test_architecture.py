@@ -19,7 +19,7 @@ PACKAGE = REPOSITORY / "segsuite"
 FAMILIES = {"upsamplers", "losses", "metrics", "encoders", "models", "datasets"}
 GROUND = {"", "errors"}  # "" is segsuite/__init__.py, which holds the version
 SETTINGS = GROUND | {"io", "families", "yaml_io", "config"}
-PLANS = SETTINGS | {"composition", "experiment"}
+PLANS = SETTINGS | {"composition", "arms", "experiment", "schema"}
 
 # Part of segsuite -> the parts it may import, at module level or inside a function.
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,7 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "yaml_io": GROUND | {"io"},
     "config": GROUND | {"io", "families", "yaml_io"} | FAMILIES,
     "composition": SETTINGS,
-    "experiment": SETTINGS | {"composition"},
+    "schema": GROUND | {"config"},
+    "arms": SETTINGS | {"composition"},
+    "experiment": SETTINGS | {"composition", "arms"},
     "upsamplers": GROUND | {"families"},
     "losses": GROUND | {"families"},
     "metrics": GROUND | {"families"},
@@ -42,8 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": SETTINGS | FAMILIES,
     "trial": PLANS | FAMILIES | {"train"},
     "stats": GROUND | {"io", "metrics"},
-    "launch": PLANS,
-    "report": PLANS | {"stats", "metrics"},
+    "launch": PLANS | {"datasets"},
+    "report": PLANS | {"stats", "metrics", "datasets"},
     "cli": PLANS | FAMILIES | {"stats", "launch", "report", "trial", "inspect", "checkerboard"},
     "__main__": {"cli"},
 }

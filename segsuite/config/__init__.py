@@ -2,6 +2,7 @@
 
 from segsuite.config.data import Augment, CamvidData, Data, FolderData, ShapesData
 from segsuite.config.model import CrossEntropyLoss, Loss, Model, SmpModel, UNetModel
+from segsuite.config.tracking import Wandb
 from segsuite.config.training import Evaluation, Execution, Optimizer, Schedule, Train
 from segsuite.config.trial import TrialSettings, arm_id, trial_id, validate
 
@@ -22,6 +23,7 @@ __all__ = [
     "Train",
     "TrialSettings",
     "UNetModel",
+    "Wandb",
     "arm_id",
     "trial_id",
     "validate",

@@ -1,11 +1,8 @@
 """What all settings have in common: frozen, unknown keys rejected, a sentence with unit and range under each field."""
 
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic_core import PydanticCustomError
-
-from segsuite.errors import nearest
+from pydantic import BaseModel, ConfigDict
 
 # Field marks, read by `identity`: execution never changes a result, so it is not part of a trial's identity; of a
 # path only the file name is, so that an id is the same on every machine.
@@ -16,25 +13,20 @@ PATH: dict[str, Any] = {"identity": "file name"}
 class Settings(BaseModel):
     """Base of every group of settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
+    )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, value: Any) -> Any:
-        # Before pydantic's own check, whose message knows no nearest name.
-        if isinstance(value, dict):
-            unknown = [key for key in value if key not in cls.model_fields]
-            if unknown:
-                raise PydanticCustomError("unknown_key", "{what}", {"keys": unknown, "what": cls._describe(unknown)})
-        return value
 
-    @classmethod
-    def _describe(cls, unknown: list[Any]) -> str:
-        parts = []
-        for key in unknown:
-            near = nearest(str(key), cls.model_fields)
-            parts.append(f"unknown key '{key}'" + (f", did you mean '{near}'?" if near else ""))
-        return "; ".join(parts) + f" (valid here: {', '.join(cls.model_fields)})"
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The groups of settings that a field's annotation allows.
+
+    >>> models_in(int | Settings)
+    [<class 'segsuite.config.base.Settings'>]
+    """
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in models_in(part)]
 
 
 def identity(settings: BaseModel) -> dict[str, Any]:
@@ -47,15 +39,16 @@ def identity(settings: BaseModel) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, field in type(settings).model_fields.items():
         mark = (field.json_schema_extra or {}).get("identity") if isinstance(field.json_schema_extra, dict) else None
-        value = getattr(settings, name)
         if mark == "none":
             continue
-        if name != "name" and not field.is_required() and value == field.get_default(call_default_factory=True):
+        value, default = getattr(settings, name), field.get_default(call_default_factory=True)
+        if mark == "file name":
+            value, default = _file_name(value), _file_name(default)
+        if name != "name" and not field.is_required() and value == default:
             continue
-        if isinstance(value, BaseModel):
-            kept[name] = identity(value)
-        elif mark == "file name" and isinstance(value, str):
-            kept[name] = value.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-        else:
-            kept[name] = value
+        kept[name] = identity(value) if isinstance(value, BaseModel) else value
     return kept
+
+
+def _file_name(path: Any) -> Any:
+    return path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] if isinstance(path, str) else path

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from segsuite.config.base import PATH, Settings
 
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Split = Literal["train", "val", "test"]
 Range = tuple[float, float]
 
 
@@ -16,7 +17,7 @@ class ShapesData(Settings):
     name: Literal["shapes"]
     """Which dataset."""
     size: Size = (96, 128)
-    """Height and width of an image in pixels, at least 16."""
+    """Height and width of an image in pixels, at least 1."""
     train_images: int = Field(240, ge=1)
     """Number of training images, at least 1."""
     val_images: int = Field(60, ge=1)
@@ -54,9 +55,9 @@ class FolderData(Settings):
     values: dict[str, str] | None = None
     """Raw mask value -> class name or `void`; keys are integers or colours such as "#ff0000". Default: value i is
     class i."""
-    fractions: dict[str, Annotated[float, Field(ge=0, le=1)]] | None = None
-    """Share of each split, e.g. {train: 0.8, val: 0.2}, when the split is not fixed by {split} or by the CSV; sum
-    at most 1."""
+    fractions: dict[Split, Annotated[float, Field(gt=0, le=1)]] | None = None
+    """Share of each split, above 0, e.g. {train: 0.8, val: 0.2}, when the split is not fixed by {split} or by the
+    CSV; sum at most 1."""
     split_seed: int = Field(0, ge=0)
     """Seed of the fractional split."""
     value_range: Range | None = None
@@ -78,6 +79,8 @@ class FolderData(Settings):
             )
         if self.csv is None and (self.images is None or self.masks is None):
             raise ValueError(f"images and masks belong together (images: {self.images}, masks: {self.masks})")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ValueError(f"value_range must be [low, high] with low < high, not {list(self.value_range)}")
         if self.fractions is not None and sum(self.fractions.values()) > 1 + 1e-9:
             raise ValueError(f"the fractions add up to {sum(self.fractions.values()):g}, more than 1")
         return self

@@ -1,8 +1,8 @@
 """Settings of training, evaluation and execution."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segsuite.config.base import Settings
 
@@ -31,10 +31,16 @@ class Schedule(Settings):
     """Share of all steps in which the rate rises linearly from near 0 to its peak, 0 to below 1."""
     power: float = Field(0.9, gt=0)
     """Exponent of poly, above 0."""
-    milestones: tuple[float, ...] = (0.6, 0.85)
+    milestones: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.6, 0.85)
     """For step: shares of all steps, 0 to 1, rising."""
     gamma: float = Field(0.1, gt=0, le=1)
     """For step: factor at each milestone, above 0 to 1."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> "Schedule":
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must rise, not {list(self.milestones)}")
+        return self
 
 
 class Train(Settings):
@@ -69,6 +75,14 @@ class Train(Settings):
     """A sanity run: train without augmentation on so many fixed batches and evaluate on the same images; 0: off."""
     deterministic: Literal["off", "warn", "strict"] = "off"
     """Whether operators without a deterministic CUDA version are let be, warned of or refused."""
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "Train":
+        if self.deterministic == "strict" and self.precision == "fp16-mixed":
+            raise ValueError(
+                "deterministic: strict and precision: fp16-mixed exclude each other (the loss scale adapts)"
+            )
+        return self
 
 
 class Evaluation(Settings):

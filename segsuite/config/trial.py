@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
-from segsuite.config.base import EXECUTION, Settings, identity
+from segsuite.config.base import EXECUTION, Settings, identity, models_in
 from segsuite.config.data import Augment, Data
 from segsuite.config.model import CrossEntropyLoss, Loss, Model
+from segsuite.config.tracking import Wandb
 from segsuite.config.training import Evaluation, Execution, Train
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.models import MODELS
@@ -36,16 +37,12 @@ class TrialSettings(Settings):
     """What is scored at the end."""
     execution: Execution = Field(Execution(), json_schema_extra=EXECUTION)
     """How it is executed; not part of the trial's identity."""
+    tracker: Literal["wandb", "tensorboard", "none"] = Field("wandb", json_schema_extra=EXECUTION)
+    """What mirrors the trial while it runs; the files of the run directory are always written."""
+    wandb: Wandb = Field(Wandb(), json_schema_extra=EXECUTION)
+    """Weights & Biases, when it is the tracker."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of initialisation, order and augmentation, 0 to 4294967295."""
-
-    @model_validator(mode="after")
-    def _crosswise(self) -> "TrialSettings":
-        if self.train.deterministic == "strict" and self.train.precision == "fp16-mixed":
-            raise ValueError(
-                "train.deterministic: strict and train.precision: fp16-mixed exclude each other (the loss scale adapts)"
-            )
-        return self
 
 
 def trial_id(settings: TrialSettings) -> str:
@@ -75,14 +72,9 @@ def validate(values: dict[str, Any], where: Callable[[tuple[str | int, ...]], st
         # Strict: neither `true` is 1.0 nor "3" is 3. YAML's lists become the tuples that frozen settings hold.
         return TrialSettings.model_validate(_frozen(values), strict=True)
     except ValidationError as error:
-        problems = [_problem(values, dict(item), where) for item in error.errors(include_url=False)]
-        whats = [f"{what}" for what, _ in problems]
-        places = list(dict.fromkeys(place for _, place in problems))
         advice = "`segsuite schema` prints every key with its meaning and range"
-        if len(problems) == 1:
-            raise ConfigError(whats[0], places[0], advice) from None
-        listed = "".join(f"\n  - {what} ({place})" for what, place in problems)
-        raise ConfigError(f"{len(problems)} settings are wrong:{listed}", "", advice) from None
+        problems = (_problem(values, dict(item), where) for item in error.errors(include_url=False))
+        raise ConfigError.of(ConfigError(what, place, advice) for what, place in problems) from None
 
 
 def _frozen(value: Any) -> Any:
@@ -105,22 +97,46 @@ def _problem(
         elif item["type"] == "missing":
             missing = str(part)
     context = item.get("ctx", {})
-    place = where((*path, str(context["keys"][0]))) if item["type"] == "unknown_key" else where(path)
+    place = where(path)
     name = ".".join(str(part) for part in path)
+    if item["type"] == "extra_forbidden":
+        section, key = ".".join(str(part) for part in path[:-1]), str(path[-1])
+        return (f"{section}: " if section else "") + unknown_name("key", key, _valid_keys(item["loc"][:-1])), place
+    if item["loc"][-1:] == ("[key]",):
+        at = item["input"]
     if item["type"] == "missing":
         return f"{'.'.join(filter(None, (name, missing)))} is required", place
+    if item["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return (
+            f"{name} must be a mapping{' with a name' if path in (('data',), ('model',)) else ''}, not {at!r:.80}",
+            place,
+        )
     if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
         valid = [tag.strip(" '") for tag in str(context.get("expected_tags", "")).split(",") if tag]
         valid = sorted(MODELS) if path == ("model",) else valid
-        given = at.get("name") if isinstance(at, dict) else at
-        if given is None or not isinstance(at, dict):
+        given = at.get("name")
+        if given is None:
             return f"{name} must be a mapping with a name{': one of ' + ', '.join(valid) if valid else ''}", place
         return f"{name}.name: {unknown_name(name, str(given), valid)}", where((*path, "name"))
     if item["type"] == "literal_error":
         valid = [tag.strip(" '") for tag in str(context.get("expected", "")).replace(" or ", ", ").split(",")]
         return f"{name}: {unknown_name('value', str(at), valid)}", place
-    if item["type"] in ("unknown_key", "unknown_name"):
+    if item["type"] == "unknown_name":
         return (f"{name}: " if name else "") + str(item["msg"]), place
     message = str(item["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(at, dict) else f", not {json.dumps(at)}"
+    shown = "" if isinstance(at, dict) else f", not {json.dumps(at)[:200]}"
     return (f"{name}: " if name else "") + message[0].lower() + message[1:] + shown, place
+
+
+def _valid_keys(location: tuple[str | int, ...]) -> list[str]:
+    """The keys of the section at pydantic's `location`, which holds the tags of unions too."""
+    models: list[type[BaseModel]] = [TrialSettings]
+    for part in location:
+        fields = [model.model_fields[part] for model in models if isinstance(part, str) and part in model.model_fields]
+        inside = [model for field in fields for model in models_in(field.annotation)]
+        models = inside or [model for model in models if part in _tags(model)] or models
+    return [key for model in models for key in model.model_fields]
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    return (get_args(model.model_fields["name"].annotation) or ("smp",)) if "name" in model.model_fields else ()

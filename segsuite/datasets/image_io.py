@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from segsuite.errors import DataError
-from segsuite.io.atomic import write_with
+from segsuite.io.atomic import write_bytes
 
 _DAMAGED = "Restore the file from its source, or take it and its pair out of the dataset."
 
@@ -122,8 +122,25 @@ def read_mask(path: Path) -> NDArray[Any]:
 
 def write_label(path: Path, label: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> None:
     """Writes a label (H, W) as a PNG whose palette indices are the class ids: lossless, and coloured in any viewer."""
-    image = Image.fromarray(np.ascontiguousarray(label)).convert("P")
-    colours = [*palette, *[(0, 0, 0)] * (256 - len(palette))]
-    image.putdata(label.ravel().tolist())
-    image.putpalette([value for colour in colours for value in colour])
-    write_with(path, lambda file: image.save(file, format="PNG"))
+    write_bytes(path, label_png(label, [*palette, *[(0, 0, 0)] * (256 - len(palette))]))
+
+
+def label_png(
+    label: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]], transparent: int | None = None
+) -> bytes:
+    """A label (H, W) as the bytes of a palette PNG; every id must have a colour. `transparent` is the id shown as
+    nothing. Up to 16 colours take 4 bits a pixel or less."""
+    image = Image.frombytes("P", (label.shape[1], label.shape[0]), np.ascontiguousarray(label).tobytes())
+    image.putpalette([value for colour in palette for value in colour])
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True, **({} if transparent is None else {"transparency": transparent}))
+    return buffer.getvalue()
+
+
+def jpeg(image: NDArray[np.uint8] | NDArray[np.float32], quality: int = 85) -> bytes:
+    """An image (H, W, 3), uint8 or float in 0..1, as the bytes of a JPEG: for looking at, never for labels."""
+    if image.dtype != np.uint8:
+        image = (image * 255).round().clip(0, 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(buffer, format="JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()

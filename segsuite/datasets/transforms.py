@@ -33,26 +33,33 @@ def build_transform(
     the generators of albumentations 2.0.8 repeat themselves across workers and epochs otherwise (its issues 2473 and
     2559).
     """
-    # Nearest-exact samples the centre of each cell; plain nearest would shift labels by half a pixel against the image.
-    nearest = cv2.INTER_NEAREST_EXACT
-    steps: list[albumentations.BasicTransform] = []
-    if scale != (1.0, 1.0):
-        limits = (scale[0] - 1, scale[1] - 1)
-        steps.append(albumentations.RandomScale(limits, cv2.INTER_LINEAR, mask_interpolation=nearest, p=1))
-    if crop is not None:
-        # Masks are padded with 0, a class, by default: the name `fill_mask` matters, `mask_value` is ignored.
-        steps.append(albumentations.PadIfNeeded(*crop, fill=MEAN_COLOUR, fill_mask=VOID, position="random", p=1))
-        steps.append(albumentations.RandomCrop(*crop, p=1))
-    if horizontal_flip > 0:
-        steps.append(albumentations.HorizontalFlip(p=horizontal_flip))
-    if max(brightness, contrast, saturation, hue) > 0:
-        ranges = [(1 - strength, 1 + strength) for strength in (brightness, contrast, saturation)]
-        steps.append(albumentations.ColorJitter(*ranges, hue=(-hue, hue), p=1))
-    pipeline = albumentations.Compose(steps, seed=0)
+
+    def pipeline(white: float) -> albumentations.Compose:
+        # Nearest-exact samples the centre of each cell; plain nearest would shift labels by half a pixel against the
+        # image.
+        nearest = cv2.INTER_NEAREST_EXACT
+        steps: list[albumentations.BasicTransform] = []
+        if scale != (1.0, 1.0):
+            limits = (scale[0] - 1, scale[1] - 1)
+            steps.append(albumentations.RandomScale(limits, cv2.INTER_LINEAR, mask_interpolation=nearest, p=1))
+        if crop is not None:
+            fill = tuple(white * value / 255 for value in MEAN_COLOUR)
+            # Masks are padded with 0, a class, by default: the name `fill_mask` matters, `mask_value` is ignored.
+            steps.append(albumentations.PadIfNeeded(*crop, fill=fill, fill_mask=VOID, position="random", p=1))
+            steps.append(albumentations.RandomCrop(*crop, p=1))
+        if horizontal_flip > 0:
+            steps.append(albumentations.HorizontalFlip(p=horizontal_flip))
+        if max(brightness, contrast, saturation, hue) > 0:
+            ranges = [(1 - strength, 1 + strength) for strength in (brightness, contrast, saturation)]
+            steps.append(albumentations.ColorJitter(*ranges, hue=(-hue, hue), p=1))
+        return albumentations.Compose(steps, seed=0)
+
+    of_bytes, of_floats = pipeline(white=255.0), pipeline(white=1.0)
 
     def transform(image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        pipeline.set_random_seed(seed)
-        out = pipeline(image=image, mask=mask)
+        chosen = of_bytes if image.dtype == np.uint8 else of_floats
+        chosen.set_random_seed(seed)
+        out = chosen(image=image, mask=mask)
         return out["image"], out["mask"].astype(np.uint8, copy=False)
 
     return transform

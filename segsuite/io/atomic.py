@@ -122,15 +122,6 @@ def create_exclusively(path: Path, content: bytes) -> bool:
             temporary.unlink(missing_ok=True)
 
 
-def move_away(path: Path, target: Path) -> bool:
-    """Renames `path` to `target`: True for the one caller that did it, False when it was gone already."""
-    try:
-        os.rename(path, target)
-    except FileNotFoundError:
-        return False
-    return True
-
-
 def remove_stale_temporaries(folder: Path, older_than: float = 0.0) -> None:
     """Deletes what a killed writer left in `folder`, if it was last written more than `older_than` seconds ago."""
     for path in folder.glob(".*.tmp"):

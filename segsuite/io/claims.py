@@ -62,9 +62,9 @@ def _parse(path: Path) -> dict[str, Any] | None:
     """What a claim says; empty when it is damaged, None when there is none."""
     try:
         value = json.loads(path.read_text())
-    except FileNotFoundError:
+    except OSError:
         return None
-    except (OSError, ValueError):
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -24,7 +24,8 @@ def duration(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 class Display:
@@ -49,7 +50,7 @@ class Display:
         size = f"{self._total} trials ({len(experiment.arms)} arms x {len(experiment.seeds)} seeds)"
         self.console.print(f"{experiment.name}: {size}{already}")
         if experiment.question:
-            self.console.print(f"question: {experiment.question}")
+            self._line(f"question: {experiment.question}")
         if self.console.is_terminal and finished < self._total:
             self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
@@ -69,14 +70,16 @@ class Display:
 
     def progress(self, event: dict[str, Any]) -> None:
         """What a trial tells of itself."""
+        if event.get("phase") == "warning":
+            self._line(f"  warning: {event.get('warning')}")
+            return
         self._event = {**self._event, **event}
         if event.get("miou") is not None:
             self._miou = event["miou"]
         if self._live is None and event.get("phase") == "epoch":
             score = f", val mIoU {event['miou']:.3f}" if event.get("miou") is not None else ""
-            self._line(
-                f"  epoch {event['epoch'] + 1} of {event['epochs']}, loss {event['loss']:.3f}{score}{self._left()}"
-            )
+            loss = f", loss {event['loss']:.3f}" if event.get("loss") is not None else ""
+            self._line(f"  epoch {event['epoch'] + 1} of {event['epochs']}{loss}{score}{self._left()}")
 
     def ends(self, trial: Trial) -> None:
         """A trial has ended, one way or another."""

@@ -15,6 +15,7 @@ from typing import IO, Any
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
+from segsuite.io.wandb_environment import without_service
 from segsuite.launch.display import Display
 from segsuite.launch.freeze import check_writable, freeze
 
@@ -76,7 +77,7 @@ def run(experiment: Experiment, display: Display) -> Outcome:
 
 def _attempt(trial: Trial, display: Display, asked: list[int]) -> int:
     """One process of a trial; its exit code."""
-    environment = {**ALLOCATOR, **os.environ, "SEGSUITE_LAUNCHER": "1"}
+    environment = {**ALLOCATOR, **without_service(os.environ), "SEGSUITE_LAUNCHER": "1"}
     with open(trial.folder / "log.txt", "ab") as log:
         # A session of its own: Ctrl-C in the terminal reaches only this process, which passes it on once.
         process = subprocess.Popen(

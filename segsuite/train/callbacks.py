@@ -157,10 +157,7 @@ class Checkpoints(Checkpoint):
         """Signals are listened to from here on again (Lightning has just put its own handlers in place)."""
         self.stop.listen()
         self.stop.leave_if_set()  # asked for while Lightning set up; nothing is to be saved yet
-        # Lightning leaves the number of the epoch behind by one when max_steps is given.
-        progress = trainer.fit_loop.epoch_progress.current
-        progress.completed = progress.processed
-        trainer.should_stop = self._ended  # early stopping's decision, which Lightning forgets
+        trainer.should_stop = self._ended  # which Lightning forgets
         self._step = trainer.global_step
         if self._best["step"] == self._step:  # a kill may have come between last.ckpt and best.ckpt
             atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)
@@ -169,8 +166,12 @@ class Checkpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves within an epoch; its last batch is left to the epoch's end, after validation."""
+        assert isinstance(pl_module, SegmentationModule)
+        # Not the trainer's own max_steps: with it, Lightning 2.6.6 miscounts the epochs of a continued training.
+        if trainer.global_step >= pl_module.total_steps:
+            trainer.should_stop = True
         stepped, self._step = trainer.global_step != self._step, trainer.global_step
-        if not stepped or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        if not stepped or trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
         if self.stop.is_set or time.monotonic() - self._saved > self.seconds:
             trainer.save_checkpoint(self.run.last_checkpoint)

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -42,6 +43,7 @@ def fit_or_resume(
     checkpoint_minutes: float,
     stop: StopRequest,
     report: Report,
+    watching: Sequence[Callback] = (),
 ) -> None:
     """Trains `module` from the run directory's last.ckpt if there is one, else from the start.
 
@@ -49,7 +51,12 @@ def fit_or_resume(
     """
     settings = module.settings
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its INFO lines are adverts and tips
-    callbacks: list[Callback] = [RandomState(), Events(run, report), Checkpoints(run, stop, checkpoint_minutes)]
+    callbacks: list[Callback] = [
+        RandomState(),
+        Events(run, report),
+        Checkpoints(run, stop, checkpoint_minutes),
+        *watching,
+    ]
     if settings.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
     if settings.early_stopping_patience is not None:
@@ -59,7 +66,6 @@ def fit_or_resume(
         devices=1,
         precision=LIGHTNING_PRECISION[precision],
         max_epochs=settings.epochs,
-        max_steps=settings.max_steps or -1,
         accumulate_grad_batches=settings.accumulate,
         gradient_clip_val=settings.gradient_clip,
         check_val_every_n_epoch=settings.validate_every,
@@ -79,6 +85,7 @@ def fit_or_resume(
     run.rewind(epochs_done(checkpoint_io.load(resume)) if resume else 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a setting of ours, on purpose
+        warnings.filterwarnings("ignore", ".*treespec, LeafSpec.* is deprecated")  # Lightning's own use of torch
         warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
         trainer.fit(module, training, validation, ckpt_path=resume, weights_only=True)
     if device == "cuda":

@@ -23,8 +23,10 @@ from segsuite.train.callbacks import StopRequest
 from segsuite.train.evaluation import evaluate
 from segsuite.train.fit import fit_or_resume, total_steps
 from segsuite.train.module import SegmentationModule
-from segsuite.train.precision import hardware, resolve_device, resolve_precision
+from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device, resolve_precision
 from segsuite.train.samples import write_predictions
+from segsuite.train.shown_images import ShownImages
+from segsuite.train.tracking import Subject, Tracker, tracked
 from segsuite.trial.data import TrialData, build_data
 from segsuite.trial.frozen import Frozen, read
 from segsuite.trial.result import summarise, write_counts
@@ -48,7 +50,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
     process runs the trial, Preempted when it was stopped, and what made it fail, which is also recorded.
     """
     trial = read(folder)
-    with claim(folder):
+    with claim(folder), tracked(subject(trial, folder), report) as tracker:
         run = RunDirectory(folder)
         run.open()
         try:
@@ -56,7 +58,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             data = build_data(trial.settings)
             network = build_network(trial, data)
             atomic.write_json(folder / "manifest.json", describe(data, network, machine))
-            train(trial, data, network, machine, run, stop, report)
+            train(trial, data, network, machine, run, stop, report, tracker)
             load_chosen_checkpoint(trial, network, run)
             evaluated = evaluate(
                 network, data.scored, data.num_classes, machine.device, machine.precision, stop, report
@@ -68,12 +70,19 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             result = summarise(trial, data, network, machine.device, machine.precision, evaluated, folder)
             result["cost"]["attempt_seconds"] = time.time() - machine.started
             run.finish(result)
+            tracker.finish(result)
         except Preempted:
             raise
         except Exception as error:
+            stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
             run.fail(error)
             raise
     return result
+
+
+def subject(trial: Frozen, folder: Path) -> Subject:
+    """The trial as its tracker knows it."""
+    return Subject(trial.id, trial.experiment, trial.arm, trial.seed, trial.differences, trial.settings, folder)
 
 
 def prepare(trial: Frozen) -> Machine:
@@ -112,6 +121,7 @@ def train(
     run: RunDirectory,
     stop: StopRequest,
     report: Report,
+    tracker: Tracker,
 ) -> None:
     """Trains the network, or continues to."""
     settings = trial.settings
@@ -119,7 +129,11 @@ def train(
     steps = total_steps(settings.train, len(data.training))
     module = SegmentationModule(network, loss, data.classes, settings.train, steps)
     minutes = settings.execution.checkpoint_minutes
-    fit_or_resume(module, data.training, data.validation, run, machine.device, machine.precision, minutes, stop, report)
+    told = tracker.following(report, lambda: peak_memory_bytes(machine.device))
+    watching = [ShownImages(tracker, data.validation, machine.precision)] if tracker.images else []
+    fit_or_resume(
+        module, data.training, data.validation, run, machine.device, machine.precision, minutes, stop, told, watching
+    )
 
 
 def loss_options(settings: TrialSettings, classes: tuple[str, ...]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segsuite import yaml_io
 from segsuite.config import TrialSettings, validate
@@ -17,6 +18,7 @@ class Frozen:
     arm: str
     seed: int
     settings: TrialSettings
+    differences: dict[str, Any]
 
 
 def read(folder: Path) -> Frozen:
@@ -27,4 +29,7 @@ def read(folder: Path) -> Frozen:
     if missing:
         raise ConfigError(f"this is not a frozen trial: {', '.join(missing)} missing", str(folder / "trial.yaml"))
     settings = validate(value["settings"], lambda path: source.where(("settings", *path)))
-    return Frozen(str(value["id"]), str(value["experiment"]), str(value["arm"]), int(value["seed"]), settings)
+    differences = dict(value.get("differences") or {})
+    return Frozen(
+        str(value["id"]), str(value["experiment"]), str(value["arm"]), int(value["seed"]), settings, differences
+    )

@@ -11,6 +11,7 @@ from torch import nn
 from segsuite.io import atomic
 from segsuite.io.store import events
 from segsuite.metrics import CLASS_SCORES, SCALAR_SCORES
+from segsuite.train.cost import prediction_cost
 from segsuite.train.evaluation import Evaluated
 from segsuite.train.precision import peak_memory_bytes
 from segsuite.trial.data import TrialData
@@ -51,7 +52,7 @@ def summarise(
             "dataset_fingerprint": data.fingerprint,
         },
         "cost": {
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            **prediction_cost(network, *image_size(data), device, precision),
             "train_seconds": sum(event["seconds"] for event in epochs),
             "images_per_second": statistics.median(event["images_per_second"] for event in epochs),
             "peak_memory_bytes": peak_memory_bytes(device),
@@ -61,3 +62,9 @@ def summarise(
         "device": device,
         "finished": time.time(),
     }
+
+
+def image_size(data: TrialData) -> tuple[int, int]:
+    """Height and width of the first image that is scored."""
+    height, width = data.scored_dataset.read(data.scored_indices[0])[1].shape
+    return height, width

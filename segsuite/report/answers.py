@@ -1,0 +1,206 @@
+"""Everything that is computed from the gathered trials, by `segsuite.stats`, and the answer in one sentence."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from segsuite.metrics import SCALAR_SCORES
+from segsuite.report.gather import Gathered
+from segsuite.report.style import short_names
+from segsuite.stats import (
+    CHECKPOINT_ONLY,
+    TWO_WAY,
+    Arms,
+    Best,
+    ClassComparison,
+    Comparison,
+    FactorEffect,
+    MeanInterval,
+    compare,
+    compare_classes,
+    inseparable_from_best,
+    interaction,
+    main_effects,
+    mean_interval,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Comparisons with the baseline, means with their intervals, and what all that says.
+
+    `comparisons`: score -> one comparison an arm, in the order of the arms; empty without a baseline or a result.
+    `means`, `intervals`: arm -> of its mIoU over finished seeds; an interval needs three. `best` is chosen by the data.
+    `effects`: main effects, then interactions, of experiments with several axes.
+    """
+
+    sentence: str
+    means: Mapping[str, float]
+    intervals: Mapping[str, MeanInterval]
+    comparisons: Mapping[str, tuple[Comparison, ...]]
+    classes: tuple[ClassComparison, ...]
+    best: Best | None
+    effects: tuple[FactorEffect, ...]
+
+    def against_baseline(self, arm: str, score: str = "miou") -> Comparison | None:
+        """The comparison of one arm; None for the baseline itself."""
+        return next((found for found in self.comparisons.get(score, ()) if found.arm == arm), None)
+
+
+def find_answers(gathered: Gathered) -> Answers:
+    """Compares what is there; nothing in it fails because trials are missing."""
+    arms, baseline = gathered.counts(), gathered.baseline
+    scores = {arm: gathered.scores(arm, "miou") for arm in gathered.shown}
+    means = {arm: statistics.mean(found.values()) for arm, found in scores.items() if found}
+    intervals = {arm: found for arm in means if (found := mean_interval(list(scores[arm].values()))) is not None}
+    comparisons: dict[str, tuple[Comparison, ...]] = {}
+    classes: tuple[ClassComparison, ...] = ()
+    effects: tuple[FactorEffect, ...] = ()
+    best = None
+    reference = gathered.reference
+    if reference is not None:
+        sequences = reference.sequences
+        best = inseparable_from_best({arm: seeds for arm, seeds in arms.items() if seeds}, "miou", sequences)
+        if baseline is not None and len(arms) > 1:
+            comparisons = {score: tuple(compare(arms, baseline, score, sequences)) for score in SCALAR_SCORES}
+            classes = tuple(compare_classes(arms, baseline, reference.classes, "iou", sequences))
+            effects = _factorial(gathered, arms, baseline, sequences)
+    sentence = _sentence(gathered, means, comparisons.get("miou", ()), best)
+    return Answers(sentence, means, intervals, comparisons, classes, best, effects)
+
+
+def _factorial(gathered: Gathered, arms: Arms, baseline: str, sequences: Sequence[str]) -> tuple[FactorEffect, ...]:
+    """Main effects of every axis, and the interaction of two, where each value was planned with each baseline value."""
+    axes = gathered.axes
+    if len(axes) < 2:
+        return ()
+    levels = {arm: {axis: axes[axis][arm] for axis in axes} for arm in gathered.arms}
+    if len({tuple(of_axis.values()) for of_axis in levels.values()}) < len(levels):
+        return ()
+    # An effect needs every cell that it is averaged over: without a finished trial in each there is none to state.
+    if not all(arms[arm] for arm in arms):
+        return ()
+    of_baseline = levels[baseline]
+    found: list[FactorEffect] = []
+    for axis in axes:
+        found += main_effects(arms, levels, axis, of_baseline[axis], sequences=sequences)
+    if len(axes) == 2:
+        first, second = axes
+        bases = (of_baseline[first], of_baseline[second])
+        found += interaction(arms, levels, (first, second), bases, sequences=sequences)
+    return tuple(found)
+
+
+def _sentence(
+    gathered: Gathered, means: Mapping[str, float], comparisons: Sequence[Comparison], best: Best | None
+) -> str:
+    done, total = len(gathered.finished), len(gathered.trials)
+    if not means:
+        return f"No answer yet: none of the {total} trials has a score."
+    start = "" if done == total else f"Preliminary, with {done} of {total} trials finished: "
+    names = short_names(gathered)
+    if comparisons:
+        text = _against_baseline(comparisons, names)
+    else:
+        text = _ranking(gathered, means, names, best)
+    return start + text
+
+
+def _against_baseline(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> str:
+    base = names[comparisons[0].baseline]
+    found = [one for one in comparisons if one.evidence and one.difference is not None]
+    better = sorted((one for one in found if (one.difference or 0) > 0), key=lambda one: -(one.difference or 0))
+    worse = [one for one in found if one not in better]
+    tested = [one for one in comparisons if one.kind == TWO_WAY]
+    if not tested:
+        return _untested(comparisons, names)
+    unclear = [one for one in tested if not one.evidence]
+    parts = []
+    if better:
+        first = better[0]
+        parts.append(f"{names[first.arm]} is better than the baseline {base}: mIoU {interval_text(first)}")
+        if len(better) > 1:
+            parts.append(f"so {_are(len(better) - 1)} {listed([names[one.arm] for one in better[1:]])}")
+    if worse:
+        shown = listed([names[one.arm] for one in worse])
+        known = f" (mIoU {interval_text(worse[0])})" if len(worse) == 1 else ""
+        rest = "it" if better else f"the baseline {base}"
+        parts.append(f"{shown} {_are(len(worse))} worse than {rest if not better else 'the baseline'}{known}")
+    if unclear:
+        many = "the only other arm" if len(comparisons) == 1 else f"{len(unclear)} of {len(comparisons)} other arms"
+        what = f"no evidence of a difference between the baseline {base} and {listed([names[one.arm] for one in unclear])}"
+        if not better and not worse and len(unclear) > 3:
+            what = f"no evidence of a difference between the baseline {base} and {many}"
+        parts.append(f"{what}; {_detectable(unclear)}")
+    rest_arms = [names[one.arm] for one in comparisons if one.kind != TWO_WAY]
+    if rest_arms:
+        parts.append(f"nothing can be said yet about {listed(rest_arms)}")
+    return ". ".join(part[0].upper() + part[1:] if place else part for place, part in enumerate(parts)) + "."
+
+
+def _untested(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> str:
+    base = names[comparisons[0].baseline]
+    seeds = max(one.seeds for one in comparisons)
+    if seeds == 0:
+        return f"no arm can be compared with the baseline {base} yet: they share no finished seed."
+    top = max((one for one in comparisons if one.difference is not None), key=lambda one: one.difference or 0, default=None)
+    if top is None:
+        return f"no arm can be compared with the baseline {base}: the score is undefined."
+    lead = f"{names[top.arm]} has the largest difference to the baseline {base}, mIoU {top.difference:+.3f}"
+    if top.kind == CHECKPOINT_ONLY:
+        return f"{lead}, but of one seed, which says nothing about the methods: run at least three seeds."
+    return f"{lead}, but of {seeds} seeds, too few for an interval: run at least three."
+
+
+def _ranking(gathered: Gathered, means: Mapping[str, float], names: Mapping[str, str], best: Best | None) -> str:
+    arm = max(means, key=means.__getitem__)
+    seeds = list(gathered.scores(arm, "miou").values())
+    spread = f" ({len(seeds)} seeds, {min(seeds):.3f} to {max(seeds):.3f})" if len(seeds) > 1 else " (one seed)"
+    if len(gathered.arms) == 1:
+        return f"{names[arm]} reaches mIoU {means[arm]:.3f}{spread}."
+    text = f"{names[arm]} has the highest mean mIoU, {means[arm]:.3f}{spread}"
+    if best is None or not best.tested:
+        return f"{text}; there are too few seeds to tell arms apart."
+    others = [names[other] for other in best.inseparable if other != arm]
+    apart = f"; it cannot be told apart from {listed(others)}" if others else "; every other arm is lower"
+    return f"{text}{apart}. No baseline was named beforehand, so that this is exploratory."
+
+
+def interval_text(found: Comparison) -> str:
+    """`+0.021 (95 % interval +0.009 to +0.033, Holm p = 0.004)`; without what is not there."""
+    if found.difference is None:
+        return "-"
+    if found.low is None or found.high is None:
+        return f"{found.difference:+.3f}"
+    p = f", Holm {p_text(found.p_holm)}" if found.kind == TWO_WAY else ""
+    return f"{found.difference:+.3f} ({100 * found.level:g} % interval {found.low:+.3f} to {found.high:+.3f}{p})"
+
+
+def p_text(p: float | None) -> str:
+    """`p = 0.004`, or `p < 0.001`."""
+    return "p unknown" if p is None else "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """`a, b and c`; the rest is counted.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _detectable(unclear: Sequence[Comparison]) -> str:
+    sizes = [one.detectable_first_step or one.detectable for one in unclear]
+    known = [size for size in sizes if size is not None]
+    if not known:
+        return "how small a difference could have been seen is not known"
+    low, high = f"{min(known):.3f}", f"{max(known):.3f}"
+    shown = low if low == high else f"{low} to {high}"
+    return f"a true difference of {shown} would have been found with 80 % power"

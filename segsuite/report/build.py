@@ -1,0 +1,64 @@
+"""Makes the report of an experiment and everything beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsuite.experiment import Experiment
+from segsuite.io import atomic
+from segsuite.report.answers import find_answers
+from segsuite.report.export import report_json, results_csv, table_md, table_tex
+from segsuite.report.gather import gather
+from segsuite.report.page import render
+from segsuite.report.sections import build_sections
+from segsuite.report.sections.base import Material, Section
+from segsuite.report.style import arm_styles, template
+
+BESIDE = ("results.csv", "report.json", "table.tex", "table.md")
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A report before it is written: what it is about, and its sections."""
+
+    material: Material
+    sections: tuple[Section, ...]
+
+    def page(self, version: str = "") -> str:
+        """The page as one HTML text."""
+        return render(self.material, self.sections, version)
+
+
+def build_report(experiment: Experiment, with_images: bool = True) -> Report:
+    """Reads the run directories and computes everything; writes nothing."""
+    gathered = gather(experiment)
+    material = Material(gathered, find_answers(gathered), arm_styles(gathered), with_images)
+    return Report(material, tuple(build_sections(material)))
+
+
+def folder_of(experiment: Experiment, out: Path | None = None) -> Path:
+    """Where the report goes: `out`, or report/ in the experiment's folder."""
+    return experiment.folder / "report" if out is None else out
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Writes report.html, results.csv, report.json, table.tex, table.md and figures/*.json; returns the page's path.
+
+    The page comes last: who sees a new page finds the files beside it new as well.
+    """
+    material, sections = report.material, report.sections
+    atomic.make_folder(folder)
+    for section in sections:
+        for figure in section.figures:
+            layout = {**figure.layout, "template": template()}
+            atomic.write_json(folder / "figures" / f"{figure.name}.json", {"data": list(figure.data), "layout": layout})
+    written = {f"{figure.name}.json" for section in sections for figure in section.figures}
+    for old in (folder / "figures").glob("*.json"):
+        if old.name not in written:
+            old.unlink()
+    atomic.write_text(folder / "results.csv", results_csv(material.gathered))
+    atomic.write_json(folder / "report.json", report_json(material, sections))
+    atomic.write_text(folder / "table.tex", table_tex(material))
+    atomic.write_text(folder / "table.md", table_md(material))
+    page = folder / "report.html"
+    atomic.write_text(page, report.page())
+    return page

@@ -1,0 +1,46 @@
+"""`segsuite report`: what the command does."""
+
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsuite.experiment import Experiment
+from segsuite.report.build import build_report, folder_of, write_report
+from segsuite.report.figure_files import write_figures
+from segsuite.report.serve import Follower, serve
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The options of the command."""
+
+    out: Path | None = None
+    with_images: bool = True
+    with_figures: bool = False
+    open_browser: bool = False
+    serve: bool = False
+    port: int = 0
+
+
+def report(experiment: Experiment, wishes: Wishes, say: Callable[[str], object] = print) -> None:
+    """Writes the report, or serves it until Ctrl-C."""
+    folder = folder_of(experiment, wishes.out)
+    if wishes.serve:
+
+        def ready(address: str) -> None:
+            say(f"{address} follows {experiment.folder}; Ctrl-C ends")
+            if wishes.open_browser:
+                webbrowser.open(address)
+
+        serve(Follower(experiment, folder, wishes.with_images), wishes.port, ready)
+        return
+    made = build_report(experiment, wishes.with_images)
+    page = write_report(made, folder)
+    say(made.material.answers.sentence)
+    say(f"written to {page}")
+    if wishes.with_figures:
+        written = write_figures([figure for section in made.sections for figure in section.figures], folder / "figures")
+        say(f"{len(written)} figures in {folder / 'figures'}")
+    if wishes.open_browser:
+        webbrowser.open(page.resolve().as_uri())

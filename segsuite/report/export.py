@@ -1,0 +1,213 @@
+"""The files beside the page: every trial as a row of a CSV, everything as JSON, the arms as LaTeX and Markdown."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from segsuite.metrics import SCALAR_SCORES
+from segsuite.report.answers import p_text
+from segsuite.report.gather import Gathered, TrialRecord
+from segsuite.report.overview import overview
+from segsuite.report.sections.base import Material, Section
+from segsuite.report.sections.boundary import boundary_scores
+from segsuite.report.sections.cost import COSTS
+from segsuite.report.summary import ArmRow, summarise
+from segsuite.stats import TWO_WAY
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "-": "{-}",
+}
+# A cell that begins so is a formula to a spreadsheet.
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def results_csv(gathered: Gathered) -> str:
+    """One line a trial, finished or not; numbers are those of result.json, to the last digit."""
+    boundary = list(dict.fromkeys(name for trial in gathered.finished for name in boundary_scores(trial)))
+    axes = list(gathered.axes)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        ["id", "arm", *axes, "seed", "is_baseline", "state", "epochs", *SCALAR_SCORES, *boundary, *COSTS]
+        + [f"iou/{name}" for name in gathered.classes]
+        + ["reason"]
+    )
+    for trial in gathered.trials:
+        row: list[Any] = [trial.id, trial.arm, *(gathered.axes[axis][trial.arm] for axis in axes), trial.seed]
+        row += [str(trial.arm == gathered.baseline).lower(), trial.state, len(trial.events)]
+        row += [trial.score(score) for score in SCALAR_SCORES]
+        row += [boundary_scores(trial).get(name) for name in boundary]
+        row += [_exact(trial, cost) for cost in COSTS]
+        row += [trial.class_score("iou", name) for name in gathered.classes] + [trial.reason]
+        writer.writerow([_plain(cell) for cell in row])
+    return buffer.getvalue()
+
+
+def report_json(material: Material, sections: Sequence[Section]) -> dict[str, Any]:
+    """Every number of the page, and the sentences; the figures are in figures/."""
+    gathered, answers = material.gathered, material.answers
+    seen = overview(material)
+    return {
+        "experiment": gathered.name,
+        "question": gathered.question,
+        "answer": answers.sentence,
+        "baseline": gathered.baseline,
+        "seeds": list(gathered.seeds),
+        "missing": seen.alarm,
+        "notices": list(seen.notices),
+        "arms": [_arm_json(row, material) for row in summarise(material)],
+        "best": None
+        if answers.best is None
+        else {"arm": answers.best.arm, "inseparable": list(answers.best.inseparable), "tested": answers.best.tested},
+        "comparisons": {
+            score: [_said(one) for one in comparisons] for score, comparisons in answers.comparisons.items()
+        },
+        "class_comparisons": [_said(one) for one in answers.classes],
+        "effects": [_said(one) for one in answers.effects],
+        "trials": [_trial_json(trial) for trial in gathered.trials],
+        "figures": {figure.name: figure.caption for section in sections for figure in section.figures},
+    }
+
+
+def table_tex(material: Material) -> str:
+    """A booktabs table: best in bold, with all that cannot be told apart from it. Needs \\usepackage{booktabs}."""
+    rows = summarise(material)
+    columns = _columns(rows)
+    lines = [
+        f"% {_one_line(material.gathered.name)}: made by segsuite report; needs \\usepackage{{booktabs}}",
+        f"% {_one_line(material.answers.sentence)}",
+        rf"\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}",
+        r"\toprule",
+        " & ".join(latex(title) for title in columns) + r" \\",
+        r"\midrule",
+    ]
+    for row in rows:
+        cells = [latex(cell) for cell in _cells(row, columns)]
+        if row.is_best:
+            cells[2] = rf"\textbf{{{cells[2]}}}"
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def table_md(material: Material) -> str:
+    """The same table in Markdown, under the answer."""
+    rows = summarise(material)
+    columns = _columns(rows)
+    lines = [markdown(material.answers.sentence), "", _md_line([markdown(title) for title in columns])]
+    lines.append(_md_line(["---", *["---:"] * (len(columns) - 1)]))
+    for row in rows:
+        cells = [markdown(cell) for cell in _cells(row, columns)]
+        if row.is_best:
+            cells[2] = f"**{cells[2]}**"
+        lines.append(_md_line(cells))
+    note = "mIoU: mean and standard deviation over finished seeds; bold: the best and all that cannot be told apart from it."
+    return "\n".join([*lines, "", note]) + "\n"
+
+
+def latex(text: str) -> str:
+    """`text` so that LaTeX prints it letter by letter.
+
+    >>> latex("a_b & 50 %")
+    'a\\\\_b \\\\& 50 \\\\%'
+    """
+    # A hyphen that joins another would become a dash; a single one is fine.
+    joined = text.replace("+-", "\N{PLUS-MINUS SIGN}")
+    escaped = "".join(LATEX.get(letter, letter) if letter != "-" else letter for letter in joined)
+    return escaped.replace("--", "-{}-").replace("\N{PLUS-MINUS SIGN}", r"$\pm$")
+
+
+def markdown(text: str) -> str:
+    """`text` so that Markdown, in a table or out of it, prints it letter by letter."""
+    escaped = "".join(f"\\{letter}" if letter in r"\`*_{}[]()#|~!" else letter for letter in text)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _columns(rows: Sequence[ArmRow]) -> list[str]:
+    columns = ["arm", "seeds", "mIoU"]
+    if any(row.comparison is not None for row in rows):
+        columns += ["difference", "95 % interval", "Holm p"]
+    columns += ["pixel acc.", "mean Dice"]
+    return columns + (["parameters (M)"] if any(row.costs["parameters"] is not None for row in rows) else [])
+
+
+def _cells(row: ArmRow, columns: Sequence[str]) -> list[str]:
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    deviation = "" if row.deviation is None else f" +- {row.deviation:.3f}"
+    miou = shown(row.scores["miou"]) + (deviation if row.scores["miou"] is not None else "")
+    seeds = str(row.seeds) if row.seeds == row.planned else f"{row.seeds} of {row.planned}"
+    cells = {"arm": row.name + (" (baseline)" if row.is_baseline else ""), "seeds": seeds, "mIoU": miou}
+    cells |= {"pixel acc.": shown(row.scores["pixel_accuracy"]), "mean Dice": shown(row.scores["mean_dice"])}
+    parameters = row.costs["parameters"]
+    cells["parameters (M)"] = "-" if parameters is None else COSTS["parameters"].shown(parameters)
+    one = row.comparison
+    if one is not None and one.difference is not None:
+        cells["difference"] = f"{one.difference:+.3f}"
+        if one.kind == TWO_WAY and one.low is not None and one.high is not None:
+            cells["95 % interval"] = f"{one.low:+.3f} to {one.high:+.3f}"
+            cells["Holm p"] = p_text(one.p_holm).removeprefix("p ").removeprefix("= ")
+    return [cells.get(column, "-") for column in columns]
+
+
+def _arm_json(row: ArmRow, material: Material) -> dict[str, Any]:
+    interval = material.answers.intervals.get(row.arm)
+    record = {
+        "arm": row.arm,
+        "name": row.name,
+        "axes": {axis: values[row.arm] for axis, values in material.gathered.axes.items()},
+        "is_baseline": row.is_baseline,
+        "seeds_finished": row.seeds,
+        "seeds_planned": row.planned,
+        "mean_scores": dict(row.scores),
+        "miou_standard_deviation": row.deviation,
+        "miou_interval": None if interval is None else asdict(interval) | {"sentence": interval.sentence()},
+        "mean_boundary_scores": dict(row.boundary),
+        "mean_costs": dict(row.costs),
+        "best_or_inseparable": row.is_best,
+    }
+    return record
+
+
+def _said(one: Any) -> Mapping[str, Any]:
+    return asdict(one) | {"evidence": one.evidence, "sentence": one.sentence()}
+
+
+def _trial_json(trial: TrialRecord) -> dict[str, Any]:
+    result = trial.result or {}
+    kept = ("scores", "class_scores", "boundary_scores", "scored", "cost", "epochs", "precision", "device")
+    record = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": trial.state, "reason": trial.reason}
+    return record | {key: result[key] for key in kept if key in result}
+
+
+def _exact(trial: TrialRecord, cost: str) -> Any:
+    """The number as result.json has it: a whole one stays whole."""
+    return None if trial.cost(cost) is None else (trial.result or {})["cost"][cost]
+
+
+def _plain(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+def _md_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

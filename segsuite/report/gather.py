@@ -1,0 +1,230 @@
+"""What the run directories of an experiment hold, as one tree of frozen values; works however little is there.
+
+The files are the truth: nothing here asks a network, a tracker or a running trial. Imports no torch.
+"""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsuite.arms import expand
+from segsuite.config import TrialSettings
+from segsuite.experiment import Experiment, Trial
+from segsuite.io import store
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """counts.npz: `counts` int64 (N, C, 3) TP, FP, FN of each image and class; names and sequences of the N images."""
+
+    counts: Counts
+    names: tuple[str, ...]
+    sequences: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def image_miou(self) -> NDArray[np.float64]:
+        """float64 (N,): mIoU of each image alone, over the classes that occur in its label; NaN where none does.
+
+        Only to choose images to look at: the score of an arm is a ratio of sums over the whole split.
+        """
+        true, false, missed = (self.counts[:, :, place].astype(np.float64) for place in range(3))
+        present = true + missed > 0
+        iou = np.divide(true, true + false + missed, out=np.zeros_like(true), where=present)
+        classes = present.sum(axis=1)
+        return np.divide(iou.sum(axis=1), classes, out=np.full(len(iou), np.nan), where=classes > 0)
+
+
+@dataclass(frozen=True, eq=False)
+class TrialRecord:
+    """One trial as its run directory tells it."""
+
+    id: str
+    arm: str
+    seed: int
+    state: str
+    folder: Path
+    settings: TrialSettings
+    result: Mapping[str, Any] | None = None
+    events: tuple[Mapping[str, Any], ...] = ()
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    counted: Counted | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has a result that can be read."""
+        return self.result is not None
+
+    def score(self, name: str) -> float | None:
+        """A scalar score of result.json, in 0..1; None when there is none."""
+        return number((self.result or {}).get("scores", {}).get(name))
+
+    def class_score(self, name: str, label: str) -> float | None:
+        """A score of one class of result.json; None when there is none."""
+        return number((self.result or {}).get("class_scores", {}).get(name, {}).get(label))
+
+    def cost(self, name: str) -> float | None:
+        """A cost of result.json; None when it was not measured."""
+        return number((self.result or {}).get("cost", {}).get(name))
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """An experiment and all that is known of it. Arms and seeds are in the order of its YAML."""
+
+    name: str
+    question: str
+    file: str
+    seeds: tuple[int, ...]
+    arms: tuple[str, ...]
+    baseline: str | None
+    axes: Mapping[str, Mapping[str, str]]
+    """Axis -> arm -> the arm's value on it, as shown."""
+    trials: tuple[TrialRecord, ...]
+    strangers: int
+    """Run directories in the experiment's folder that belong to no trial of the YAML as it is now."""
+
+    def of(self, arm: str) -> tuple[TrialRecord, ...]:
+        """The arm's trials, in the order of the seeds."""
+        return tuple(trial for trial in self.trials if trial.arm == arm)
+
+    def done(self, arm: str) -> tuple[TrialRecord, ...]:
+        """The arm's finished trials."""
+        return tuple(trial for trial in self.of(arm) if trial.finished)
+
+    @property
+    def finished(self) -> tuple[TrialRecord, ...]:
+        """All finished trials."""
+        return tuple(trial for trial in self.trials if trial.finished)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Arms with at least one finished trial."""
+        return tuple(arm for arm in self.arms if self.done(arm))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, from the first result; empty without one."""
+        return tuple(next((trial.result["class_scores"]["iou"] for trial in self.trials if trial.result), ()))
+
+    def scores(self, arm: str, name: str) -> dict[int, float]:
+        """seed -> score of the arm's finished trials that have it."""
+        found = {trial.seed: trial.score(name) for trial in self.done(arm)}
+        return {seed: score for seed, score in found.items() if score is not None}
+
+    def counts(self) -> dict[str, dict[int, Counts]]:
+        """arm -> seed -> counts (N, C, 3) of the trials that were scored on the same images and labels as most; an arm
+        without one is there with nothing."""
+        reference = self.reference
+        found: dict[str, dict[int, Counts]] = {arm: {} for arm in self.arms}
+        for trial in self.finished:
+            if trial.counted is not None and reference is not None and same_images(trial.counted, reference):
+                found[trial.arm][trial.seed] = trial.counted.counts
+        return found
+
+    @cached_property
+    def reference(self) -> Counted | None:
+        """The counts whose images and classes most finished trials share."""
+        counted = [trial.counted for trial in self.finished if trial.counted is not None]
+        return max(counted, key=lambda one: sum(same_images(one, other) for other in counted), default=None)
+
+
+def gather(experiment: Experiment) -> Gathered:
+    """Reads every run directory of the experiment. A damaged file is a reason in the page, never an error here."""
+    points = expand(experiment.composed, experiment.name)
+    axes = {
+        axis: {arm: _value(axis, points[arm][axis].label) for arm in experiment.arms}
+        for axis in next(iter(points.values()), {})
+    }
+    return Gathered(
+        experiment.name,
+        experiment.question,
+        str(experiment.path),
+        experiment.seeds,
+        experiment.arms,
+        experiment.baseline,
+        axes,
+        tuple(_record(trial) for trial in experiment.trials),
+        _strangers(experiment),
+    )
+
+
+def number(value: Any) -> float | None:
+    """`value` as a float if it is a number, else None."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _value(axis: str, label: str) -> str:
+    """`nearest_conv` of `upsampler=nearest_conv` when the axis says the rest."""
+    words = axis.split(".")
+    short = words[-2] if words[-1] == "name" and len(words) > 1 else words[-1]
+    return label.removeprefix(f"{short}=")
+
+
+def _record(trial: Trial) -> TrialRecord:
+    state, folder, reason = store.state(trial.folder), trial.folder, ""
+    result = store.read_json(folder / "result.json") if state == "finished" else None
+    if state == "finished" and not _is_whole(result):
+        state, result, reason = "failed", None, "result.json cannot be read; delete it and run the experiment again"
+    counted = None
+    if result is not None:
+        try:
+            counted = _counted(folder / "counts.npz")
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            reason = "counts.npz cannot be read; this trial is in no comparison"
+    if state == "failed" and not reason:
+        reason = str((store.read_json(folder / "failure.json") or {}).get("reason") or "no reason was recorded")
+    return TrialRecord(
+        trial.id,
+        trial.arm,
+        trial.seed,
+        state,
+        folder,
+        trial.settings,
+        result,
+        tuple(store.events(folder)),
+        store.read_json(folder / "manifest.json") or {},
+        reason,
+        counted,
+    )
+
+
+def _is_whole(result: Mapping[str, Any] | None) -> bool:
+    return (
+        result is not None
+        and isinstance(result.get("scores"), dict)
+        and isinstance(result.get("class_scores"), dict)
+        and isinstance(result["class_scores"].get("iou"), dict)
+    )
+
+
+def _counted(path: Path) -> Counted:
+    with np.load(path, allow_pickle=False) as arrays:
+        counts = arrays["counts"].astype(np.int64)
+        texts = {name: tuple(str(item) for item in arrays[name]) for name in ("names", "sequences", "classes")}
+    if counts.ndim != 3 or counts.shape != (len(texts["names"]), len(texts["classes"]), 3):
+        raise ValueError(f"counts are (N, C, 3), got {counts.shape}")
+    return Counted(counts, texts["names"], texts["sequences"], texts["classes"])
+
+
+def same_images(one: Counted, other: Counted) -> bool:
+    """Whether both are of the same images with the same labels, so that they can be paired."""
+    if one is other:
+        return True
+    if one.names != other.names or one.classes != other.classes:
+        return False
+    labels = [counted.counts[:, :, 0] + counted.counts[:, :, 2] for counted in (one, other)]
+    return np.array_equal(*labels)
+
+
+def _strangers(experiment: Experiment) -> int:
+    known: Sequence[str] = [trial.id for trial in experiment.trials]
+    return sum(path.parent.name not in known for path in experiment.folder.glob("*/trial.yaml"))

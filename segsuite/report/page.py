@@ -1,0 +1,85 @@
+"""The page: one HTML file with everything in it, which asks nothing of any network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from segsuite.io.atomic import finite
+from segsuite.report.methods import methods
+from segsuite.report.overview import overview
+from segsuite.report.sections.base import Figure, Material, Section
+from segsuite.report.style import template
+
+FOLDER = Path(__file__).parent
+PLOTLY = FOLDER / "static" / "plotly-cartesian.min.js"
+
+
+def render(material: Material, sections: Sequence[Section], version: str = "") -> str:
+    """The whole page. With a `version` it asks the local server of `--serve` whether there is another one to load."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scripts = [_read(PLOTLY), _read(FOLDER / "templates" / "page.js")]
+    if version:
+        scripts.append(_read(FOLDER / "templates" / "live.js"))
+    figures = {figure.name: drawn(figure) for section in sections for figure in section.figures}
+    data = {"figures": figures, "templates": {"light": template(), "dark": template(dark=True)}}
+    # No part of a template is rendered twice, and nothing is replaced in the finished text: the scripts hold HTML tags.
+    return environment.get_template("page.html").render(
+        gathered=material.gathered,
+        answers=material.answers,
+        overview=overview(material),
+        sections=sections,
+        methods=methods(material),
+        style=Markup(_read(FOLDER / "templates" / "page.css")),
+        scripts=[Markup(script) for script in scripts],
+        data=Markup(json_for_script(data)),
+        policy=policy(scripts, live=bool(version)),
+        version=version,
+    )
+
+
+def drawn(figure: Figure) -> dict[str, Any]:
+    """What the page's script draws."""
+    return {"data": figure.data, "layout": figure.layout, "narrow": figure.narrow}
+
+
+def policy(scripts: Sequence[str], live: bool = False) -> str:
+    """The content security policy: these scripts by their hashes and no other, pictures from the page itself, and no
+    connection, but for the page's own server when `live`."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
+    connect = "'self'" if live else "'none'"
+    # Plotly puts style rules into the page: styles cannot be named by hash.
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"connect-src {connect}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def json_for_script(value: Any) -> str:
+    """JSON that no HTML parser takes for a tag and no JavaScript parser for a line's end.
+
+    >>> json_for_script("</script>")
+    '"\\\\u003c/script\\\\u003e"'
+    """
+    text = json.dumps(finite(value), allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def _read(path: Path) -> str:
+    # Trailing spaces and line ends count: the policy names scripts by the hash of their text.
+    return path.read_text(encoding="utf-8")

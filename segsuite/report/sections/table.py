@@ -1,0 +1,61 @@
+"""All arms with all their numbers, in a table that can be sorted."""
+
+from segsuite.report.answers import p_text
+from segsuite.report.sections.base import Cell, Material, Section, Table
+from segsuite.report.sections.cost import COSTS
+from segsuite.report.summary import SCORE_TITLES, ArmRow, summarise
+from segsuite.stats import TWO_WAY
+
+NOTHING = Cell("-")
+
+
+def build(material: Material) -> Section | None:
+    """A row an arm, also for arms without a result."""
+    rows = summarise(material)
+    costs = [cost for cost in COSTS if any(row.costs[cost] is not None for row in rows)]
+    compared = any(row.comparison is not None for row in rows)
+    boundary = list(rows[0].boundary) if rows else []
+    others = [score for score in SCORE_TITLES if score != "miou"]
+    columns = [("arm", False), ("seeds", True), ("mIoU", True), ("SD", True)]
+    columns += [("difference", True), ("95 % interval", True), ("Holm p", True)] if compared else []
+    columns += [(SCORE_TITLES[score], True) for score in others] + [(name.replace("_", " "), True) for name in boundary]
+    columns += [(COSTS[cost].short, True) for cost in costs]
+    cells = []
+    for row in rows:
+        line = [_arm(row), _seeds(row), _number(row.scores["miou"], row.is_best), _number(row.deviation)]
+        line += _compared(row) if compared else []
+        line += [_number(row.scores[score]) for score in others] + [_number(row.boundary[name]) for name in boundary]
+        line += [_cost(row, cost) for cost in costs]
+        cells.append(line)
+    bold = " Bold: the best mIoU and all that cannot be told apart from it." if any(row.is_best for row in rows) else ""
+    caption = f"Means over finished seeds; SD: standard deviation of mIoU over seeds; difference: mIoU, to the baseline.{bold}"
+    return Section("table", "All numbers", table=Table(columns, cells, caption))
+
+
+def _arm(row: ArmRow) -> Cell:
+    return Cell(row.name + (" (baseline)" if row.is_baseline else ""), row.name, colour=row.colour)
+
+
+def _seeds(row: ArmRow) -> Cell:
+    text = f"{row.seeds}" if row.seeds == row.planned else f"{row.seeds} of {row.planned}"
+    return Cell(text, row.seeds, strong=row.seeds < row.planned)
+
+
+def _number(value: float | None, strong: bool = False) -> Cell:
+    return NOTHING if value is None else Cell(f"{value:.3f}", value, strong)
+
+
+def _compared(row: ArmRow) -> list[Cell]:
+    one = row.comparison
+    if one is None or one.difference is None:
+        return [NOTHING] * 3
+    difference = Cell(f"{one.difference:+.3f}", one.difference, one.evidence)
+    if one.kind != TWO_WAY or one.low is None or one.high is None:
+        return [difference, NOTHING, NOTHING]
+    interval = Cell(f"{one.low:+.3f} to {one.high:+.3f}", one.difference)
+    return [difference, interval, Cell(p_text(one.p_holm).removeprefix("p ").removeprefix("= "), one.p_holm, one.evidence)]
+
+
+def _cost(row: ArmRow, cost: str) -> Cell:
+    value = row.costs[cost]
+    return NOTHING if value is None else Cell(COSTS[cost].shown(value), value)

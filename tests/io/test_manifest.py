@@ -1,0 +1,91 @@
+"""segsuite.io.manifest: where a result came from, and no secret."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from segsuite.io import manifest
+
+CANARY = "canary-7f3a9c"
+
+
+def described() -> dict[str, object]:
+    return manifest.describe("abcd", {"device": "cpu"}, {"w.safetensors": "00"})
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A git repository with one commit, a package and a remote whose address holds a token."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    (tmp_path / "segsuite" / "io").mkdir(parents=True)
+    (tmp_path / "segsuite" / "io" / "manifest.py").write_text("x = 1\n")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
+    for command in (
+        ["init", "-q"],
+        ["remote", "add", "origin", f"https://user:{CANARY}@example.org/a.git"],
+        ["add", "."],
+        ["commit", "-q", "-m", "first"],
+    ):
+        subprocess.run(["git", *identity, *command], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def head(root: Path) -> str:
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def code_of(root: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    monkeypatch.setattr(manifest, "__file__", str(root / "segsuite" / "io" / "manifest.py"))
+    return manifest.code()
+
+
+def test_the_manifest_is_json_and_names_code_packages_machine_and_data() -> None:
+    found = json.loads(json.dumps(described(), allow_nan=False))
+    assert found["packages"]["torch"]
+    assert found["dataset_fingerprint"] == "abcd"
+    assert found["weights"] == {"w.safetensors": "00"}
+    assert len(found["code"]["sources_sha256"]) == 16
+
+
+def test_nothing_of_the_environment_is_written_but_what_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WANDB_API_KEY", "AWS_SECRET", "AWS_SECRET_ACCESS_KEY", "SLURM_TOKEN", "HF_TOKEN"):
+        monkeypatch.setenv(name, CANARY)
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    found = described()
+    assert CANARY not in json.dumps(found)
+    assert found["environment"]["SLURM_JOB_ID"] == "4711"  # type: ignore[index]
+
+
+def test_the_commit_is_found_without_the_address_of_the_remote(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = code_of(repository, monkeypatch)
+    assert code["commit"] == head(repository)
+    assert CANARY not in json.dumps(code)
+
+
+def test_the_commit_is_found_among_packed_references_and_in_a_worktree(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("worktrees") / "other"
+    subprocess.run(["git", "pack-refs", "--all"], cwd=repository, check=True)
+    assert code_of(repository, monkeypatch)["commit"] == head(repository)
+    subprocess.run(["git", "worktree", "add", "-q", "-b", "other", str(other)], cwd=repository, check=True)
+    assert code_of(other, monkeypatch)["commit"] == head(repository)
+
+
+def test_no_repository_means_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert code_of(tmp_path, monkeypatch)["commit"] is None
+
+
+def test_the_hash_of_the_sources_sees_an_uncommitted_change(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code_of(repository, monkeypatch)
+    (repository / "segsuite" / "io" / "manifest.py").write_text("x = 2\n")
+    after = code_of(repository, monkeypatch)
+    assert before["commit"] == after["commit"]
+    assert before["sources_sha256"] != after["sources_sha256"]
