@@ -190,7 +190,7 @@ def _wandb_sync(given: argparse.Namespace) -> int:
     ]
     _print_rows(("id", "arm", "seed", "state", "done", "on the server"), rows)
     for item in found:
-        for missing in item.missing:
+        for missing in item.missing.values():
             print(f"missing: {item.trial.arm}, seed {item.trial.seed}: {missing}", file=sys.stderr)
     return EXIT_FAILED if any(item.missing for item in found) else EXIT_DONE
 

@@ -1,6 +1,5 @@
 """From a dataset to batches, exactly resumable: what a batch holds is a function of (seed, epoch, index) alone."""
 
-import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -114,7 +113,6 @@ def training_loader(samples: Samples, indices: Sequence[int], batch_size: int, w
         drop_last=len(indices) >= batch_size,
         num_workers=workers,
         persistent_workers=workers > 0,
-        worker_init_fn=_leave_signals_to_the_trial,
         pin_memory=torch.cuda.is_available(),
         # Without a generator of its own, each epoch would draw from the global one, at another moment in a resumed run.
         generator=torch.Generator().manual_seed(samples.seed),
@@ -129,16 +127,9 @@ def evaluation_loader(samples: Samples, indices: Sequence[int], batch_size: int,
         sampler=EpochSampler(indices, samples.seed, shuffle=False),
         collate_fn=_by_size,
         num_workers=workers,
-        worker_init_fn=_leave_signals_to_the_trial,
         persistent_workers=workers > 0,
         generator=torch.Generator().manual_seed(samples.seed),
     )
-
-
-def _leave_signals_to_the_trial(worker: int) -> None:
-    """A cluster signals every process of a job, and a worker that dies of it would break the trial's last save."""
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _by_size(samples: list[Sample]) -> list[Sample]:

@@ -89,6 +89,13 @@ def has_key() -> bool:
     return bool(wbauth.authenticate_session(host=base_url(), source="segsuite", prompt=False, update_session=False))
 
 
+def teardown() -> None:
+    """Ends wandb's process and forgets its runs."""
+    import wandb
+
+    wandb.teardown()
+
+
 def reachable(url: str, seconds: float = REACH_SECONDS) -> bool:
     """Whether anything answers at `url`. wandb itself would retry until its time limit, for every trial anew."""
     try:
@@ -135,3 +142,8 @@ def shortened(name: str, length: int = 128) -> str:
     if len(name) <= length:
         return name
     return f"{name[: length - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, at most 200 characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -97,7 +97,7 @@ def _sentence(
     done, total = len(gathered.finished), len(gathered.trials)
     if not means:
         return f"No answer yet: none of the {total} trials has a score."
-    start = "" if done == total else f"Preliminary, with {done} of {total} trials finished: "
+    start = "" if done == total else f"Preliminary, {done} of {total} trials finished. "
     names = short_names(gathered)
     if comparisons:
         text = _against_baseline(comparisons, names)
@@ -107,45 +107,47 @@ def _sentence(
 
 
 def _against_baseline(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> str:
-    base = names[comparisons[0].baseline]
-    found = [one for one in comparisons if one.evidence and one.difference is not None]
-    better = sorted((one for one in found if (one.difference or 0) > 0), key=lambda one: -(one.difference or 0))
-    worse = [one for one in found if one not in better]
+    baseline = f"the baseline {names[comparisons[0].baseline]}"
     tested = [one for one in comparisons if one.kind == TWO_WAY]
     if not tested:
         return _untested(comparisons, names)
+    better = sorted((one for one in tested if one.evidence and _size(one) > 0), key=_size, reverse=True)
+    worse = sorted((one for one in tested if one.evidence and _size(one) <= 0), key=_size)
     unclear = [one for one in tested if not one.evidence]
-    parts = []
-    if better:
-        first = better[0]
-        parts.append(f"{names[first.arm]} is better than the baseline {base}: mIoU {interval_text(first)}")
-        if len(better) > 1:
-            parts.append(f"so {_are(len(better) - 1)} {listed([names[one.arm] for one in better[1:]])}")
-    if worse:
-        shown = listed([names[one.arm] for one in worse])
-        known = f" (mIoU {interval_text(worse[0])})" if len(worse) == 1 else ""
-        rest = "it" if better else f"the baseline {base}"
-        parts.append(f"{shown} {_are(len(worse))} worse than {rest if not better else 'the baseline'}{known}")
+    parts = [_verdict(better, "better", baseline, names), _verdict(worse, "worse", baseline, names)]
     if unclear:
-        many = "the only other arm" if len(comparisons) == 1 else f"{len(unclear)} of {len(comparisons)} other arms"
-        what = f"no evidence of a difference between the baseline {base} and {listed([names[one.arm] for one in unclear])}"
-        if not better and not worse and len(unclear) > 3:
-            what = f"no evidence of a difference between the baseline {base} and {many}"
-        parts.append(f"{what}; {_detectable(unclear)}")
-    rest_arms = [names[one.arm] for one in comparisons if one.kind != TWO_WAY]
-    if rest_arms:
-        parts.append(f"nothing can be said yet about {listed(rest_arms)}")
-    return ". ".join(part[0].upper() + part[1:] if place else part for place, part in enumerate(parts)) + "."
+        whom = listed([names[one.arm] for one in unclear])
+        if len(unclear) == len(comparisons) > 3:
+            whom = f"any of the {len(unclear)} other arms"
+        parts.append(f"No evidence of a difference between {baseline} and {whom}{_detectable(unclear)}.")
+    untested = [names[one.arm] for one in comparisons if one.kind != TWO_WAY]
+    if untested:
+        parts.append(f"Nothing can be said yet about {listed(untested)}.")
+    return " ".join(filter(None, parts))
+
+
+def _verdict(found: Sequence[Comparison], word: str, baseline: str, names: Mapping[str, str]) -> str:
+    if not found:
+        return ""
+    first, *others = found
+    text = f"{names[first.arm]} is {word} than {baseline}: mIoU {interval_text(first)}."
+    if others:
+        text += f" So {'is' if len(others) == 1 else 'are'} {listed([names[one.arm] for one in others])}."
+    return text
+
+
+def _size(one: Comparison) -> float:
+    return one.difference or 0.0
 
 
 def _untested(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> str:
     base = names[comparisons[0].baseline]
     seeds = max(one.seeds for one in comparisons)
     if seeds == 0:
-        return f"no arm can be compared with the baseline {base} yet: they share no finished seed."
+        return f"No arm can be compared with the baseline {base} yet: they share no finished seed."
     top = max((one for one in comparisons if one.difference is not None), key=lambda one: one.difference or 0, default=None)
     if top is None:
-        return f"no arm can be compared with the baseline {base}: the score is undefined."
+        return f"No arm can be compared with the baseline {base}: the score is undefined."
     lead = f"{names[top.arm]} has the largest difference to the baseline {base}, mIoU {top.difference:+.3f}"
     if top.kind == CHECKPOINT_ONLY:
         return f"{lead}, but of one seed, which says nothing about the methods: run at least three seeds."
@@ -192,15 +194,11 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
-
-
 def _detectable(unclear: Sequence[Comparison]) -> str:
     sizes = [one.detectable_first_step or one.detectable for one in unclear]
     known = [size for size in sizes if size is not None]
     if not known:
-        return "how small a difference could have been seen is not known"
+        return ""
     low, high = f"{min(known):.3f}", f"{max(known):.3f}"
-    shown = low if low == high else f"{low} to {high}"
-    return f"a true difference of {shown} would have been found with 80 % power"
+    shown = low if low == high else f"{low} to {high}, depending on the arm,"
+    return f"; a true difference of {shown} would have been found with 80 % power"

@@ -47,7 +47,7 @@ def dashboard(experiment: Experiment, answer: str = "", figures: Figures = ()) -
         except SegsuiteError:
             raise
         except Exception as error:
-            text = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+            text = wandb_environment.first_line(error)
             advice = "check the network and `wandb login`, then call it again: it continues"
             raise SegsuiteError(f"W&B refused: {text}", f"{entity}/{project}", advice) from error
         atomic.write_json(path, record)
@@ -78,7 +78,9 @@ def _save_report(
     report.width = "fluid"
     report.blocks = panels.report_blocks(experiment, axis_keys(experiment), answer, figures)
     report.save()
-    return {"report_id": str(report.id), "report_url": str(report.url)}
+    # Its own address holds the title as it is, and cannot be read back when that has a question mark.
+    place, identifier = str(report.url).partition("/reports/")[0], str(report.id).rstrip("=")
+    return {"report_url": f"{place}/reports/{experiment.name}--{identifier}"}
 
 
 def _save_workspace(experiment: Experiment, project: str, entity: str, record: Mapping[str, str]) -> dict[str, str]:
@@ -100,15 +102,8 @@ def _load(kind: Any, url: str | None) -> Any:
         return None
     try:
         return kind.from_url(url)
-    except Exception as error:
-        if _is_gone(error):
-            return None
-        raise
-
-
-def _is_gone(error: Exception) -> bool:
-    # wandb-workspaces has no error of its own for this: it stumbles over the server's null.
-    return isinstance(error, TypeError | KeyError | IndexError | ValueError | AttributeError)
+    except (TypeError, IndexError):
+        return None  # wandb-workspaces has no error for this: it stumbles over the server's null, or its empty list
 
 
 def _log_figures(experiment: Experiment, project: str, entity: str, figures: Figures, logged: str) -> dict[str, str]:

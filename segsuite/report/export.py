@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -31,7 +32,6 @@ LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
-    "-": "{-}",
 }
 # A cell that begins so is a formula to a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -126,10 +126,10 @@ def latex(text: str) -> str:
     >>> latex("a_b & 50 %")
     'a\\\\_b \\\\& 50 \\\\%'
     """
-    # A hyphen that joins another would become a dash; a single one is fine.
-    joined = text.replace("+-", "\N{PLUS-MINUS SIGN}")
-    escaped = "".join(LATEX.get(letter, letter) if letter != "-" else letter for letter in joined)
-    return escaped.replace("--", "-{}-").replace("\N{PLUS-MINUS SIGN}", r"$\pm$")
+    escaped = "".join(LATEX.get(letter, letter) for letter in text)
+    # Two hyphens would become a dash, and one before a number is a minus.
+    escaped = re.sub(r"(?<![\w.])-(?=\d)", "$-$", escaped.replace(" +- ", r" $\pm$ "))
+    return escaped.replace("--", "-{}-")
 
 
 def markdown(text: str) -> str:

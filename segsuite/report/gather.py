@@ -3,6 +3,7 @@
 The files are the truth: nothing here asks a network, a tracker or a running trial. Imports no torch.
 """
 
+import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,7 +83,8 @@ class Gathered:
 
     name: str
     question: str
-    file: str
+    arguments: str
+    """What the command line was given: the YAML and every `--set`, as one writes it in a shell."""
     seeds: tuple[int, ...]
     arms: tuple[str, ...]
     baseline: str | None
@@ -147,7 +149,7 @@ def gather(experiment: Experiment) -> Gathered:
     return Gathered(
         experiment.name,
         experiment.question,
-        str(experiment.path),
+        _arguments(experiment),
         experiment.seeds,
         experiment.arms,
         experiment.baseline,
@@ -157,16 +159,25 @@ def gather(experiment: Experiment) -> Gathered:
     )
 
 
+def _arguments(experiment: Experiment) -> str:
+    path = experiment.path.resolve()
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else experiment.path
+    overrides = [where for where in experiment.composed.origins.values() if where.startswith("--set ")]
+    words = [word for where in dict.fromkeys(overrides) for word in ("--set", where.removeprefix("--set "))]
+    return shlex.join([str(shown), *words])
+
+
 def number(value: Any) -> float | None:
     """`value` as a float if it is a number, else None."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _value(axis: str, label: str) -> str:
-    """`nearest_conv` of `upsampler=nearest_conv` when the axis says the rest."""
+    """`nearest_conv` of `upsampler=nearest_conv`; numbers, `true` and the like keep their setting's name."""
     words = axis.split(".")
     short = words[-2] if words[-1] == "name" and len(words) > 1 else words[-1]
-    return label.removeprefix(f"{short}=")
+    value = label.removeprefix(f"{short}=")
+    return value if value[:1].isalpha() and value not in ("true", "false", "null") else label
 
 
 def _record(trial: Trial) -> TrialRecord:

@@ -16,8 +16,8 @@ def methods(material: Material) -> list[tuple[str, str]]:
     gathered = material.gathered
     manifests = [trial.manifest for trial in gathered.trials if trial.manifest]
     facts = [
-        ("Command", f"segsuite run {gathered.file}"),
-        ("This page", f"segsuite report {gathered.file}"),
+        ("Command", f"segsuite run {gathered.arguments}"),
+        ("This page", f"segsuite report {gathered.arguments}"),
         ("Seeds", ", ".join(map(str, gathered.seeds))),
         ("Baseline", gathered.baseline or "none was named"),
         ("Units resampled", _units(material)),

@@ -86,7 +86,7 @@ def _mark(trial: TrialRecord) -> Mark:
 
 def _facts(gathered: Gathered) -> list[str]:
     arms, seeds = len(gathered.arms), len(gathered.seeds)
-    facts = [f"{arms} arm{'s' * (arms != 1)} x {seeds} seed{'s' * (seeds != 1)}"]
+    facts = [f"{arms} arm{'s' * (arms != 1)} \N{MULTIPLICATION SIGN} {seeds} seed{'s' * (seeds != 1)}"]
     facts.append(f"{len(gathered.finished)} of {len(gathered.trials)} trials finished")
     first = next((trial.result for trial in gathered.finished if trial.result), None)
     if first is not None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def render(material: Material, sections: Sequence[Section], version: str = "") -
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["minus"] = minus
     scripts = [_read(PLOTLY), _read(FOLDER / "templates" / "page.js")]
     if version:
         scripts.append(_read(FOLDER / "templates" / "live.js"))
@@ -78,6 +80,11 @@ def json_for_script(value: Any) -> str:
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text
+
+
+def minus(text: str) -> str:
+    """`text` with a minus sign instead of the hyphen before a number."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
 
 
 def _read(path: Path) -> str:

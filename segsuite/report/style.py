@@ -15,6 +15,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 BASELINE_COLOUR = "#8A8F98"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+# Keeps the labels of an axis away from it.
+NO_TICKS = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -62,7 +64,7 @@ def arm_styles(gathered: Gathered) -> dict[str, ArmStyle]:
 
 def short_names(gathered: Gathered) -> dict[str, str]:
     """Arm -> its values on the axes, where that names each arm once; else the arm's own name."""
-    short = {arm: ", ".join(values[arm] for values in gathered.axes.values()) or arm for arm in gathered.arms}
+    short = {arm: " / ".join(values[arm] for values in gathered.axes.values()) or arm for arm in gathered.arms}
     return short if len(set(short.values())) == len(short) else {arm: arm for arm in gathered.arms}
 
 
@@ -79,12 +81,31 @@ def _two_axes(gathered: Gathered) -> dict[str, tuple[int, int]] | None:
     return {arm: (colours.index(first[arm]) + start, markers.index(second[arm])) for arm in gathered.arms}
 
 
+def scale(name: str, dark: bool = False) -> list[list[Any]]:
+    """The colour scale of a theme: "diverging" from worse (orange) to better (blue), or "sequential" from low to high.
+
+    All of a theme's colours are so light, or so dark, that numbers written on them can be read.
+    """
+    if name == "diverging":
+        colours = ("#B05A1C", "#262C33", "#2B76AB") if dark else ("#F2A469", "#F6F7F8", "#7BB6E0")
+    else:
+        colours = ("#1A2733", "#22506F", "#2F7FB4") if dark else ("#F3F7FA", "#BBD9EC", "#7BB6E0")
+    return [[place / 2, colour] for place, colour in enumerate(colours)]
+
+
+def signed(value: float) -> str:
+    """`+0.012` with a typographic minus; never a negative zero.
+
+    >>> signed(-0.0001)
+    '0.000'
+    """
+    text = f"{value:+.3f}"
+    return "0.000" if text[1:] == "0.000" else text.replace("-", "\N{MINUS SIGN}")
+
+
 def template(dark: bool = False) -> dict[str, Any]:
     """The plotly template of a theme; backgrounds are transparent, the page shows through."""
     text, grid, line = ("#D5DAE0", "#31373E", "#59616B") if dark else ("#24292F", "#E4E7EB", "#8C959F")
-    middle = "#23282E" if dark else "#F3F4F6"
-    low, high = ("#F58A3C", "#4FA8E0") if dark else ("#C25100", "#0065A3")
-    ramp = [[0, "#10263F"], [0.5, "#2F77A8"], [1, "#BFE3F2"]] if dark else [[0, "#F2F7FA"], [0.5, "#7FB2D3"], [1, "#0B4A78"]]
     axis: Mapping[str, Any] = {
         "gridcolor": grid,
         "zerolinecolor": line,
@@ -101,10 +122,8 @@ def template(dark: bool = False) -> dict[str, Any]:
             "margin": {"l": 12, "r": 16, "t": 12, "b": 44},
             "xaxis": dict(axis),
             "yaxis": dict(axis),
-            "colorscale": {
-                "diverging": [[0, low], [0.5, middle], [1, high]],
-                "sequential": ramp,
-            },
+            # Not used by plotly's own choice, which looks at the data: the page puts them into the heatmaps.
+            "colorscale": {name: scale(name, dark) for name in ("diverging", "sequential")},
             "hoverlabel": {
                 "bgcolor": "#2B3138" if dark else "#FFFFFF",
                 "bordercolor": line,

@@ -37,7 +37,13 @@ class StopRequest:
     def listen(self) -> None:
         """SIGTERM and SIGUSR1 (preemption, time limit) ask for a stop, and so does the first Ctrl-C; a second one
         stops at once."""
-        signal.signal(signal.SIGTERM, self.set)
+
+        def terminate(*_: object) -> None:
+            self.set()
+            # A cluster signals the loader's workers, too: torch would raise at their death, perhaps within a save.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+        signal.signal(signal.SIGTERM, terminate)
         signal.signal(signal.SIGUSR1, self.set)
 
         def interrupt(*_: object) -> None:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
+from segsuite.io.wandb_environment import first_line
 from segsuite.metrics.confusion import predict
 from segsuite.train.evaluation import AUTOCAST
 from segsuite.train.module import SegmentationModule
 from segsuite.train.samples import chosen
-from segsuite.train.tracking import Shown, Tracker, first_line
+from segsuite.train.tracking import Shown, Tracker
 
 
 class ShownImages(Callback):

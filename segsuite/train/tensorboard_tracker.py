@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsuite.train.tracking import Palette, Shown, Tracker, axes, epoch_values, first_line, result_values
+from segsuite.io.wandb_environment import first_line
+from segsuite.train.tracking import Palette, Shown, Tracker, axes, epoch_values, result_values
 
 
 class TensorBoardTracker(Tracker):

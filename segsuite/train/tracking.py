@@ -19,6 +19,7 @@ from segsuite.config import TrialSettings
 from segsuite.config.tracking import axis_key
 from segsuite.errors import EXIT_FAILED, EXIT_PREEMPTED, Preempted
 from segsuite.families import resolve
+from segsuite.io.wandb_environment import first_line
 
 Report = Callable[[dict[str, Any]], None]
 Palette = Sequence[tuple[int, int, int]]
@@ -184,8 +185,3 @@ def axes(subject: Subject) -> dict[str, Any]:
     for path, value in subject.differences.items():
         found.setdefault(axis_key(path), value if isinstance(value, str | int | float | bool) else str(value))
     return {key: value for key, value in found.items() if value is not None}
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, at most 200 characters."""
-    return (str(error).strip().splitlines() or [""])[0][:200]

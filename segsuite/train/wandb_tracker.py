@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segsuite.config.tracking import Wandb
 from segsuite.errors import EXIT_PREEMPTED
 from segsuite.io import store, wandb_environment
+from segsuite.io.wandb_environment import first_line
 from segsuite.train.tracking import (
     Palette,
     Report,
@@ -21,7 +22,6 @@ from segsuite.train.tracking import (
     Tracker,
     axes,
     epoch_values,
-    first_line,
     result_values,
 )
 
@@ -46,25 +46,32 @@ class WandbTracker(Tracker):
         if mode == "disabled":
             return
         wandb_environment.prepare(self.subject.folder.parent)
-        try:
-            if mode == "auto":
-                mode = "online" if wandb_environment.has_key() else "offline"
-            if mode == "online" and not wandb_environment.reachable(wandb_environment.base_url()):
-                self.warn(f"W&B: {wandb_environment.base_url()} does not answer; logging offline")
-                mode = "offline"
-        except Exception as error:
-            self.warn(f"W&B: {type(error).__name__}: {first_line(error)}; logging offline")
-            mode = "offline"
+        mode, reason = self._possible(mode)
         for tried in dict.fromkeys((mode, "offline")):
             try:
                 self._run = self._init(tried)
                 break
             except Exception as error:
-                then = "; logging offline" if tried == "online" else ""
-                self.warn(f"W&B: {type(error).__name__}: {first_line(error)}{then}")
+                reason = reason or f"{type(error).__name__}: {first_line(error)}"
+                # Its process keeps the run's id, also of a start that failed: the next one would log nothing.
+                self.safely("W&B: starting again", wandb_environment.teardown, seconds=10.0)
+        if reason:
+            self.warn(f"W&B: {reason}; {'nothing is logged there' if self._run is None else 'logging offline'}")
         if self._run is not None:
             self.images, self.image_times = self.settings.images, self.settings.image_times
-            self.safely("W&B: starting", self._begin)
+            self._safely("W&B: starting", self._begin)
+
+    @staticmethod
+    def _possible(mode: str) -> tuple[str, str]:
+        """online or offline, and why it is not what was asked for."""
+        try:
+            if mode == "auto":
+                mode = "online" if wandb_environment.has_key() else "offline"
+            if mode == "online" and not wandb_environment.reachable(wandb_environment.base_url()):
+                return "offline", f"{wandb_environment.base_url()} does not answer"
+        except Exception as error:
+            return "offline", f"{type(error).__name__}: {first_line(error)}"
+        return mode, ""
 
     def _init(self, mode: str) -> Any:
         import wandb

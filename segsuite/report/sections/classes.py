@@ -6,7 +6,7 @@ import numpy as np
 
 from segsuite.report.answers import p_text
 from segsuite.report.sections.base import Figure, Material, Section
-from segsuite.report.style import inert
+from segsuite.report.style import NO_TICKS, inert, scale, signed
 from segsuite.stats import TWO_WAY, ClassComparison
 
 EVIDENCE = 0.05
@@ -45,10 +45,10 @@ def _differences(
     for arm in arms:
         row = [found[arm, place] for place in present]
         z.append([one.difference for one in row])
-        text.append(["" if one.difference is None else f"{one.difference:+.3f}{_star(one)}" for one in row])
+        text.append(["" if one.difference is None else f"{signed(one.difference)}{_star(one)}" for one in row])
         hover.append([_hover(material, one) for one in row])
     largest = max((abs(value) for row in z for value in row if value is not None), default=0.0) or 0.01
-    trace = _heatmap(z, text, hover) | {"zmin": -largest, "zmax": largest, "zmid": 0}
+    trace = _heatmap(z, text, hover) | {"zmin": -largest, "zmax": largest, "meta": "diverging", "colorscale": scale("diverging")}
     base = material.styles[str(material.gathered.baseline)].name
     kinds = {one.kind for one in compared}
     caption = f"IoU of each class minus that of the baseline {base}, mean of the common seeds; blue: better, orange: worse. "
@@ -79,7 +79,7 @@ def _absolute(material: Material, names: list[str]) -> Figure:
         [f"{material.styles[arm].label}<br>{inert(name)}: {value}" for name, value in zip(names, row, strict=True)]
         for arm, row in zip(arms, text, strict=True)
     ]
-    trace = _heatmap(z, text, hover) | {"zmin": 0, "zmax": 1}
+    trace = _heatmap(z, text, hover) | {"zmin": 0, "zmax": 1, "meta": "sequential", "colorscale": scale("sequential")}
     caption = "IoU of each class, mean of the finished seeds. Classes by frequency."
     layout = _layout(material, arms, names)
     return Figure("classes-iou", caption, [trace], layout, min_width=170 + 62 * len(names))
@@ -102,7 +102,7 @@ def _frequency(names: list[str], shares: list[float]) -> Figure:
         "bargap": 0.3,
         "xaxis": {"tickvals": list(range(len(names))), "ticktext": [inert(name) for name in names], "showgrid": False},
         "yaxis": {"title": {"text": "share of pixels"}, "tickformat": ".0%", "nticks": 4},
-        "margin": {"t": 26},
+        "margin": {"t": 26, "b": 32},
     }
     caption = "Share of the labelled pixels of the split that each class has; void is left out."
     return Figure("classes-frequency", caption, [trace], layout, min_width=170 + 62 * len(names))
@@ -123,9 +123,10 @@ def _heatmap(z: list[list[float | None]], text: list[list[str]], hover: list[lis
 
 
 def _layout(material: Material, arms: list[str], names: list[str]) -> dict[str, Any]:
-    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "ticks": "", "fixedrange": True}
+    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "fixedrange": True, **NO_TICKS}
     return {
-        "height": 34 * len(arms) + 84,
+        "height": 34 * len(arms) + 56,
+        "margin": {"b": 32},
         "xaxis": axis | {"tickvals": list(range(len(names))), "ticktext": [inert(name) for name in names]},
         "yaxis": axis
         | {
@@ -144,8 +145,8 @@ def _hover(material: Material, one: ClassComparison) -> str:
     lines = [material.styles[one.arm].label, inert(one.class_name)]
     if one.difference is None:
         return "<br>".join([*lines, one.kind])
-    lines.append(f"{one.difference:+.3f}")
+    lines.append(signed(one.difference))
     if one.low is not None and one.high is not None:
-        lines[-1] += f" ({one.low:+.3f} to {one.high:+.3f})"
+        lines[-1] += f" ({signed(one.low)} to {signed(one.high)})"
     p = f"Benjamini-Hochberg {p_text(one.p_bh)}" if one.kind == TWO_WAY else one.kind
     return "<br>".join([*lines, inert(p)])

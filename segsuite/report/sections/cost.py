@@ -29,6 +29,7 @@ COSTS: dict[str, Cost] = {
     "peak_memory_bytes": Cost("Peak memory in training", "memory (GiB)", "GiB", 2.0**30, 2),
     "train_seconds": Cost("Training of one trial", "hours / trial", "hours", 3600.0, 3),
 }
+HOURS, MINUTES = COSTS["train_seconds"], Cost("Training of one trial", "minutes / trial", "minutes", 60.0, 1)
 # Costs nearer than this are one cost: they would be drawn on one spot.
 SAME = 0.005
 
@@ -36,19 +37,25 @@ SAME = 0.005
 def build(material: Material) -> Section | None:
     """A figure for each cost that was measured and differs between arms; a sentence for each that does not."""
     figures, notes = [], []
-    for key, cost in COSTS.items():
+    for key, cost in shown_costs(material).items():
         costs = mean_costs(material, key)
         if not costs:
             continue
         low, high = min(costs.values()), max(costs.values())
         if high - low <= SAME * high:
-            all_arms = "All arms have" if len(costs) > 1 else "The arm has"
-            notes.append(f"{cost.title}: {all_arms[0].lower()}{all_arms[1:]} {cost.shown(low)} {cost.unit}.")
+            many = "" if len(costs) == 1 else " in every arm" if high == low else f" in every arm, within {100 * SAME:g} %"
+            notes.append(f"{cost.title}: {cost.shown(low)} {cost.unit}{many}.")
         else:
             figures.append(_figure(material, key, cost, costs))
     if not figures and not notes:
         return None
     return Section("cost", "Quality against cost", notes=_joined(notes), figures=figures)
+
+
+def shown_costs(material: Material) -> dict[str, Cost]:
+    """COSTS, with short trainings in minutes."""
+    seconds = [cost for trial in material.gathered.finished if (cost := trial.cost("train_seconds")) is not None]
+    return COSTS | {"train_seconds": MINUTES if max(seconds, default=0.0) < HOURS.scale else HOURS}
 
 
 def mean_costs(material: Material, key: str) -> dict[str, float]:

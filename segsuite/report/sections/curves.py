@@ -8,7 +8,7 @@ from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.style import ArmStyle
 
-CURVES = {"miou": ("val-miou", "mIoU in training"), "loss": ("train-loss", "Training loss")}
+CURVES = {"miou": ("val-miou", "mIoU on {watched}"), "loss": ("train-loss", "Training loss")}
 MOST_POINTS = 150
 Curve = dict[int, float]
 
@@ -46,6 +46,8 @@ def _figure(material: Material, key: str) -> Figure | None:
     if not seen or max(len(one) for one in seen) < 2:
         return None
     name, title = CURVES[key]
+    overfit = material.gathered.trials[0].settings.train.overfit_batches
+    title = title.format(watched="train" if overfit else "val")
     layout: dict[str, Any] = {
         "height": 380,
         "hovermode": "closest",

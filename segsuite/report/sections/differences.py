@@ -38,21 +38,24 @@ def build(material: Material) -> Section | None:
 
 
 def _add_p(known: list[Comparison], layout: dict[str, Any], narrow: dict[str, Any]) -> None:
-    """The adjusted p at the right end of each row, bold where it is evidence."""
-    tested = [(row, one) for row, one in enumerate(known) if one.kind == TWO_WAY]
-    if not tested:
-        return
-    texts = {row: p_text(one.p_holm).replace("<", "&lt;") for row, one in tested}
-    texts = {row: f"<b>{text}</b>" if known[row].evidence else text for row, text in texts.items()}
+    """The adjusted p at the right end of each row, bold where it is evidence; why there is none where there is none."""
+    texts = {row: _right(one) for row, one in enumerate(known)}
     mark: dict[str, Any] = {"x": 1, "xref": "paper", "showarrow": False, "yanchor": "middle"}
     layout["annotations"] = [
         mark | {"xanchor": "left", "xshift": 8, "y": row, "text": text} for row, text in texts.items()
     ]
-    layout["margin"] = {"r": 84}
+    layout["margin"] = {"r": 88}
     narrow["annotations"] += [
         mark | {"xanchor": "right", "y": row - 0.42, "text": text, "font": {"size": 12}} for row, text in texts.items()
     ]
     narrow["margin.r"] = 16
+
+
+def _right(one: Comparison) -> str:
+    if one.kind != TWO_WAY:
+        return f"{one.seeds} seed{'s' * (one.seeds != 1)}: no p"
+    text = p_text(one.p_holm).replace("<", "&lt;")
+    return f"<b>{text}</b>" if one.evidence else text
 
 
 def _hover(one: Comparison) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def dot_rows(
                     "customdata": list(of_arm),
                     "name": style.label,
                     "text": [style.label] * len(of_arm),
-                    "marker": {"color": style.colour, "symbol": style.symbol, "size": 8, "opacity": 0.5},
+                    "marker": {"color": style.colour, "symbol": style.symbol, "size": 8, "opacity": 0.65},
                     "hovertemplate": f"%{{text}}<br>seed %{{customdata}}: %{{x:{number}}}<extra></extra>",
                     "showlegend": False,
                 }

@@ -2,7 +2,7 @@
 
 from segsuite.report.answers import p_text
 from segsuite.report.sections.base import Cell, Material, Section, Table
-from segsuite.report.sections.cost import COSTS
+from segsuite.report.sections.cost import Cost, shown_costs
 from segsuite.report.summary import SCORE_TITLES, ArmRow, summarise
 from segsuite.stats import TWO_WAY
 
@@ -12,20 +12,22 @@ NOTHING = Cell("-")
 def build(material: Material) -> Section | None:
     """A row an arm, also for arms without a result."""
     rows = summarise(material)
-    costs = [cost for cost in COSTS if any(row.costs[cost] is not None for row in rows)]
+    costs = {
+        key: cost for key, cost in shown_costs(material).items() if any(row.costs[key] is not None for row in rows)
+    }
     compared = any(row.comparison is not None for row in rows)
     boundary = list(rows[0].boundary) if rows else []
     others = [score for score in SCORE_TITLES if score != "miou"]
     columns = [("arm", False), ("seeds", True), ("mIoU", True), ("SD", True)]
     columns += [("difference", True), ("95 % interval", True), ("Holm p", True)] if compared else []
     columns += [(SCORE_TITLES[score], True) for score in others] + [(name.replace("_", " "), True) for name in boundary]
-    columns += [(COSTS[cost].short, True) for cost in costs]
+    columns += [(cost.short, True) for cost in costs.values()]
     cells = []
     for row in rows:
         line = [_arm(row), _seeds(row), _number(row.scores["miou"], row.is_best), _number(row.deviation)]
         line += _compared(row) if compared else []
         line += [_number(row.scores[score]) for score in others] + [_number(row.boundary[name]) for name in boundary]
-        line += [_cost(row, cost) for cost in costs]
+        line += [_cost(row.costs[key], cost) for key, cost in costs.items()]
         cells.append(line)
     bold = " Bold: the best mIoU and all that cannot be told apart from it." if any(row.is_best for row in rows) else ""
     caption = f"Means over finished seeds; SD: standard deviation of mIoU over seeds; difference: mIoU, to the baseline.{bold}"
@@ -56,6 +58,5 @@ def _compared(row: ArmRow) -> list[Cell]:
     return [difference, interval, Cell(p_text(one.p_holm).removeprefix("p ").removeprefix("= "), one.p_holm, one.evidence)]
 
 
-def _cost(row: ArmRow, cost: str) -> Cell:
-    value = row.costs[cost]
-    return NOTHING if value is None else Cell(COSTS[cost].shown(value), value)
+def _cost(value: float | None, cost: Cost) -> Cell:
+    return NOTHING if value is None else Cell(cost.shown(value), value)

@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from segsuite.report.sections.base import Figure, Material, Section
-from segsuite.report.style import inert
+from segsuite.report.style import NO_TICKS, inert, scale
 
 
 def build(material: Material) -> Section | None:
@@ -34,8 +34,10 @@ def build(material: Material) -> Section | None:
         "xgap": 2,
         "ygap": 2,
         "showscale": False,
+        "meta": "sequential",
+        "colorscale": scale("sequential"),
     }
-    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "ticks": "", "fixedrange": True}
+    axis: dict[str, Any] = {"showgrid": False, "zeroline": False, "fixedrange": True, **NO_TICKS}
     layout = {
         "height": 56 * len(rows) + 96,
         "xaxis": axis

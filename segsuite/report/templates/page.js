@@ -24,17 +24,16 @@
     layout.autosize = true;
     return layout;
   };
-  const config = (name) => ({
-    responsive: true, displaylogo: false, modeBarButtons: [["toImage"]], scrollZoom: false,
-    toImageButtonOptions: { format: "svg", filename: name },
-  });
+  const dataOf = (figure) => structuredClone(figure.data).map((trace) =>
+    trace.type === "heatmap" ? { ...trace, colorscale: templates[theme()].layout.colorscale[trace.meta] } : trace);
+  const config = { responsive: true, displayModeBar: false, scrollZoom: false };
   const draw = (plot) => {
     const name = plot.dataset.figure, figure = figures[name], layout = layoutOf(plot, figure);
     plot.style.minHeight = `${layout.height}px`;
     plot.dataset.narrow = plot.parentElement.clientWidth < NARROW;
     // A tap on a phone shows the value; dragging there must scroll the page.
     layout.dragmode = window.matchMedia("(pointer: coarse)").matches ? false : "zoom";
-    return Plotly.react(plot, structuredClone(figure.data), layout, config(name)).then(() => { plot.dataset.drawn = "yes"; });
+    return Plotly.react(plot, dataOf(figure), layout, config).then(() => { plot.dataset.drawn = "yes"; });
   };
   const redraw = () => plots.filter((plot) => plot.dataset.drawn).map(draw);
   const near = new IntersectionObserver((entries) => {
@@ -43,6 +42,11 @@
   plots.forEach((plot) => near.observe(plot));
   window.addEventListener("resize", () => plots.forEach((plot) => {
     if (plot.dataset.drawn && String(plot.parentElement.clientWidth < NARROW) !== plot.dataset.narrow) draw(plot);
+  }));
+
+  document.querySelectorAll(".save").forEach((button) => button.addEventListener("click", () => {
+    const plot = plots.find((one) => one.dataset.figure === button.dataset.figure);
+    Plotly.downloadImage(plot, { format: "svg", filename: button.dataset.figure, width: plot.clientWidth, height: plot.clientHeight });
   }));
 
   // ---- light and dark
