@@ -19,8 +19,9 @@ EPILOG = """examples:
   segsuite plan experiments/quickstart.yaml --json
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
-COMMANDS = ("run", "plan", "status", "wandb-sync", "dashboard", "schema")
+COMMANDS = ("run", "plan", "status", "report", "wandb-sync", "dashboard", "schema")
 OPTIONS = ("--set", "--json", "--origins", "--watch", "--again", "--help", "--version")
+OPTIONS += ("--out", "--figures", "--no-images", "--open", "--serve", "--port")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     status = _on_experiment(commands, "status", "counts, progress, scores and failures", _status)
     status.add_argument("--json", action="store_true", help="print JSON")
     status.add_argument("--watch", action="store_true", help="print again every 5 s until all trials have ended")
+    _report_options(_on_experiment(commands, "report", "one HTML page with the answer, tables and figures", _report))
     sync = _on_experiment(commands, "wandb-sync", "upload the trials' W&B logs and check what arrived", _wandb_sync)
     sync.add_argument("--again", action="store_true", help="upload also what was uploaded before")
     _on_experiment(commands, "dashboard", "make or update the experiment's W&B workspace and report", _dashboard)
@@ -94,6 +96,15 @@ def _on_experiment(commands: Any, name: str, help: str, command: Any) -> argpars
     )
     parser.set_defaults(command=command)
     return parser
+
+
+def _report_options(report: argparse.ArgumentParser) -> None:
+    report.add_argument("--out", type=Path, metavar="DIR", help="write there instead of report/ beside the runs")
+    report.add_argument("--figures", action="store_true", help="also every figure as PNG, SVG and PDF (needs Chromium)")
+    report.add_argument("--no-images", action="store_true", help="leave out photos and predictions, to publish the page")
+    report.add_argument("--open", action="store_true", help="open the page in the browser")
+    report.add_argument("--serve", action="store_true", help="follow a running experiment in the browser, until Ctrl-C")
+    report.add_argument("--port", type=int, default=0, metavar="N", help="port of --serve on 127.0.0.1; default: any free")
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -180,6 +191,15 @@ def _status(given: argparse.Namespace) -> int:
         time.sleep(5)
 
 
+def _report(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.report.command import Wishes, report
+
+    wishes = Wishes(given.out, not given.no_images, given.figures, given.open, given.serve, given.port)
+    report(load(given.experiment, given.overrides), wishes)
+    return EXIT_DONE
+
+
 def _wandb_sync(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
     from segsuite.launch.wandb_sync import sync
@@ -197,9 +217,13 @@ def _wandb_sync(given: argparse.Namespace) -> int:
 
 def _dashboard(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
+    from segsuite.report.build import build_report, folder_of, write_report
     from segsuite.report.dashboard import dashboard
 
-    made = dashboard(load(given.experiment, given.overrides))
+    experiment = load(given.experiment, given.overrides)
+    report = build_report(experiment)
+    write_report(report, folder_of(experiment))
+    made = dashboard(experiment, report.answer(), report.plotly_figures())
     print(f"report: {made['report_url']}\nworkspace: {made['workspace_url']}")
     return EXIT_DONE
 

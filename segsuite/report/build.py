@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from segsuite.experiment import Experiment
 from segsuite.io import atomic
@@ -22,6 +23,18 @@ class Report:
 
     material: Material
     sections: tuple[Section, ...]
+
+    def answer(self) -> str:
+        """The answer in one sentence."""
+        return self.material.answers.sentence
+
+    def plotly_figures(self) -> list[tuple[str, dict[str, Any]]]:
+        """Name and plotly figure, as a dict with the light template, of every figure."""
+        return [
+            (figure.name, {"data": list(figure.data), "layout": {**figure.layout, "template": template()}})
+            for section in self.sections
+            for figure in section.figures
+        ]
 
     def page(self, version: str = "") -> str:
         """The page as one HTML text."""
@@ -47,11 +60,10 @@ def write_report(report: Report, folder: Path) -> Path:
     """
     material, sections = report.material, report.sections
     atomic.make_folder(folder)
-    for section in sections:
-        for figure in section.figures:
-            layout = {**figure.layout, "template": template()}
-            atomic.write_json(folder / "figures" / f"{figure.name}.json", {"data": list(figure.data), "layout": layout})
-    written = {f"{figure.name}.json" for section in sections for figure in section.figures}
+    figures = report.plotly_figures()
+    for name, figure in figures:
+        atomic.write_json(folder / "figures" / f"{name}.json", figure)
+    written = {f"{name}.json" for name, _ in figures}
     for old in (folder / "figures").glob("*.json"):
         if old.name not in written:
             old.unlink()

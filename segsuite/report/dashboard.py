@@ -102,8 +102,12 @@ def _load(kind: Any, url: str | None) -> Any:
         return None
     try:
         return kind.from_url(url)
-    except (TypeError, IndexError):
-        return None  # wandb-workspaces has no error for this: it stumbles over the server's null, or its empty list
+    except TypeError:
+        return None  # a report: wandb-workspaces has no error for it and stumbles over the server's null
+    except ValueError as error:
+        if "not found" in str(error):  # a workspace
+            return None
+        raise
 
 
 def _log_figures(experiment: Experiment, project: str, entity: str, figures: Figures, logged: str) -> dict[str, str]:

@@ -130,5 +130,5 @@ def _mean(row: int, mean: Mapping[str, Any], label: str, colour: str, symbol: st
 
 def _spread(row: int, count: int) -> list[float]:
     """Seeds lie a little apart from each other, below the mean, in their order."""
-    step = 0.14 / max(count - 1, 1)
-    return [row + 0.14 + step * (place - (count - 1) / 2) for place in range(count)]
+    step = 0.12 / max(count - 1, 1)
+    return [row + 0.24 + step * (place - (count - 1) / 2) for place in range(count)]

@@ -109,15 +109,14 @@
       const errors = overlay && tile.closest(".pictures").dataset.mode === "errors";
       const shown = (errors ? tiles[0] : tile).querySelector(".shown").cloneNode();
       picture.replaceChildren(...(errors ? [shown, overlay.cloneNode()] : [shown]));
-      document.getElementById("zoom-title").textContent = tile.querySelector("figcaption").textContent;
+      document.getElementById("zoom-title").textContent = [tile.dataset.title, tile.dataset.note].filter(Boolean).join(", ");
       press(choice, choice.children[place]);
       at = place;
     };
     choice.replaceChildren(...tiles.map((tile, place) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.textContent = tile.querySelector("figcaption").firstChild.nodeType === 3
-        ? tile.querySelector("figcaption").firstChild.textContent : tile.querySelector("figcaption").childNodes[1].textContent;
+      button.textContent = tile.dataset.title;
       button.addEventListener("click", () => show(place));
       return button;
     }));
