@@ -12,10 +12,11 @@ PYTHON :=
 PYTEST_ARGS ?=
 SHELL_SCRIPTS := .ci/run $(wildcard slurm/*.sbatch) $(wildcard slurm/*.sh)
 
-.PHONY: help demo install test check format lock bench clean
+.PHONY: help demo results install test check format lock bench clean
 
 help:
 	@echo "make demo    install into .venv, run experiments/quickstart.yaml, print the result table"
+	@echo "make results NAME=x  run experiments/x.yaml, write its report to docs/results/x; REPORT_ARGS=--figures also as images"
 	@echo "make test    install, run all tests (quick ones first); PYTEST_ARGS='-k NAME' chooses"
 	@echo "make check   install, lint, check the format and the types"
 	@echo "make format  rewrite the files as 'make check' wants them"
@@ -55,6 +56,13 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)
 	$(BIN)/segsuite run experiments/quickstart.yaml
 
+# Without photos: a dataset's licence may not let them be passed on.
+results: $(STAMP)
+	@if [ -z "$(NAME)" ]; then echo "error: NAME is missing" >&2; \
+	    echo "  to do: make results NAME=quickstart, for experiments/quickstart.yaml" >&2; exit 2; fi
+	$(BIN)/segsuite run "experiments/$(NAME).yaml"
+	$(BIN)/segsuite report "experiments/$(NAME).yaml" --out "docs/results/$(NAME)" --no-images $(REPORT_ARGS)
+
 # tests/conftest.py puts the tests marked slow last.
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -74,10 +82,10 @@ format: $(STAMP)
 lock:
 	@command -v uv >/dev/null 2>&1 || { echo "error: uv is not installed" >&2; \
 	    echo "  to do: see its documentation, then call 'make lock' again" >&2; exit 2; }
-	@{ echo "# Made by 'make lock' from pyproject.toml: every dependency and the tools of the dev extra, for Python 3.11 to 3.13"; \
+	@{ echo "# Made by 'make lock' from pyproject.toml: every dependency and all extras, for Python 3.11 to 3.13"; \
 	   echo "# on Linux and macOS. Installed with --require-hashes. Do not edit by hand."; \
 	   uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-	       --no-annotate --no-header --no-emit-index-url --extra dev pyproject.toml; \
+	       --no-annotate --no-header --no-emit-index-url --all-extras pyproject.toml; \
 	 } > requirements.lock.new || { rm -f requirements.lock.new; exit 1; }
 	@mv requirements.lock.new requirements.lock
 	@echo "requirements.lock: $$(grep -c == requirements.lock) packages"

@@ -101,10 +101,14 @@ def _on_experiment(commands: Any, name: str, help: str, command: Any) -> argpars
 def _report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("--out", type=Path, metavar="DIR", help="write there instead of report/ beside the runs")
     report.add_argument("--figures", action="store_true", help="also every figure as PNG, SVG and PDF (needs Chromium)")
-    report.add_argument("--no-images", action="store_true", help="leave out photos and predictions, to publish the page")
+    report.add_argument(
+        "--no-images", action="store_true", help="leave out photos and predictions, to publish the page"
+    )
     report.add_argument("--open", action="store_true", help="open the page in the browser")
     report.add_argument("--serve", action="store_true", help="follow a running experiment in the browser, until Ctrl-C")
-    report.add_argument("--port", type=int, default=0, metavar="N", help="port of --serve on 127.0.0.1; default: any free")
+    report.add_argument(
+        "--port", type=int, default=0, metavar="N", help="port of --serve on 127.0.0.1; default: any free"
+    )
 
 
 def _run(given: argparse.Namespace) -> int:

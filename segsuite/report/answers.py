@@ -99,10 +99,7 @@ def _sentence(
         return f"No answer yet: none of the {total} trials has a score."
     start = "" if done == total else f"Preliminary, {done} of {total} trials finished. "
     names = short_names(gathered)
-    if comparisons:
-        text = _against_baseline(comparisons, names)
-    else:
-        text = _ranking(gathered, means, names, best)
+    text = _against_baseline(comparisons, names) if comparisons else _ranking(gathered, means, names, best)
     return start + text
 
 
@@ -145,7 +142,9 @@ def _untested(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> st
     seeds = max(one.seeds for one in comparisons)
     if seeds == 0:
         return f"No arm can be compared with the baseline {base} yet: they share no finished seed."
-    top = max((one for one in comparisons if one.difference is not None), key=lambda one: one.difference or 0, default=None)
+    top = max(
+        (one for one in comparisons if one.difference is not None), key=lambda one: one.difference or 0, default=None
+    )
     if top is None:
         return f"No arm can be compared with the baseline {base}: the score is undefined."
     lead = f"{names[top.arm]} has the largest difference to the baseline {base}, mIoU {top.difference:+.3f}"

@@ -13,9 +13,9 @@ IMAGES = 4
 
 
 class Choice(NamedTuple):
-    """An image's index in the split and the rule that chose it."""
+    """An image, by its place in the split, and the rule that chose it."""
 
-    index: int
+    image: int
     why: str
 
 
@@ -33,8 +33,8 @@ class Window(NamedTuple):
 
 
 def choose(miou: Mapping[str, NDArray[np.float64]], candidates: Sequence[int]) -> list[Choice]:
-    """Up to four of `candidates`, each once, by the arms' mIoU of single images (N,): two on which the best and the worst
-    arm are furthest apart, the median one, the worst one. NaN (nothing labelled) is never chosen."""
+    """Up to four of `candidates`, each once, by the arms' mIoU of single images (N,): two on which the best and the
+    worst arm are furthest apart, the median one, the worst one. NaN (nothing labelled) is never chosen."""
     arms_AN = np.array(list(miou.values()))
     known = [index for index in candidates if np.isfinite(arms_AN[:, index]).all()]
     if not known:
@@ -45,7 +45,12 @@ def choose(miou: Mapping[str, NDArray[np.float64]], candidates: Sequence[int]) -
     apart = sorted(known, key=lambda index: -gap[index]) if len(arms_AN) > 1 else []
     usual = sorted(known, key=lambda index: abs(mean[index] - middle))
     worst = sorted(known, key=mean.__getitem__)
-    rules = [("arms disagree most", apart), ("arms disagree next most", apart), ("median image", usual), ("worst image", worst)]
+    rules = [
+        ("arms disagree most", apart),
+        ("arms disagree next most", apart),
+        ("median image", usual),
+        ("worst image", worst),
+    ]
     chosen: dict[int, str] = {}
     for why, order in rules:
         index = next((index for index in order if index not in chosen), None)
@@ -55,15 +60,13 @@ def choose(miou: Mapping[str, NDArray[np.float64]], candidates: Sequence[int]) -
 
 
 def window(label: Label, predictions: Sequence[Label], height: int, width: int) -> Window:
-    """The part of at most (height, width) with the most labelled pixels on which the arms disagree, or, of a single arm,
-    that are wrong; the middle of the image when there is none."""
+    """The part of at most (height, width) with the most labelled pixels on which the arms disagree, or, of a single
+    arm, that are wrong; the middle of the image when there is none."""
     full_height, full_width = label.shape
     height, width = min(height, full_height), min(width, full_width)
     first = predictions[0]
-    if len(predictions) > 1:
-        differs = np.any([other != first for other in predictions[1:]], axis=0)
-    else:
-        differs = first != label
+    others = predictions[1:] or [label]
+    differs = np.any([other != first for other in others], axis=0)
     sums = np.zeros((full_height + 1, full_width + 1))
     sums[1:, 1:] = (differs & (label != VOID)).cumsum(axis=0).cumsum(axis=1)
     inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]

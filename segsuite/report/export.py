@@ -116,7 +116,9 @@ def table_md(material: Material) -> str:
         if row.is_best:
             cells[2] = f"**{cells[2]}**"
         lines.append(_md_line(cells))
-    note = "mIoU: mean and standard deviation over finished seeds; bold: the best and all that cannot be told apart from it."
+    note = (
+        "mIoU: mean and standard deviation over finished seeds; bold: the best and what cannot be told apart from it."
+    )
     return "\n".join([*lines, "", note]) + "\n"
 
 
@@ -168,7 +170,7 @@ def _cells(row: ArmRow, columns: Sequence[str]) -> list[str]:
 
 def _arm_json(row: ArmRow, material: Material) -> dict[str, Any]:
     interval = material.answers.intervals.get(row.arm)
-    record = {
+    return {
         "arm": row.arm,
         "name": row.name,
         "axes": {axis: values[row.arm] for axis, values in material.gathered.axes.items()},
@@ -182,7 +184,6 @@ def _arm_json(row: ArmRow, material: Material) -> dict[str, Any]:
         "mean_costs": dict(row.costs),
         "best_or_inseparable": row.is_best,
     }
-    return record
 
 
 def _said(one: Any) -> Mapping[str, Any]:

@@ -36,11 +36,8 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
                 cancel_on_error=True,
             )
         except Exception as error:  # kaleido and the browser under it raise many kinds
-            raise SegsuiteError(
-                f"figures could not be drawn: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-                "--figures",
-                INSTALL,
-            ) from error
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise SegsuiteError(f"figures could not be drawn: {reason}", "--figures", INSTALL) from error
         written = []
         for figure, kind in jobs:
             path = folder / f"{figure.name}.{kind}"

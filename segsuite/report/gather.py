@@ -31,6 +31,11 @@ class Counted:
     sequences: tuple[str, ...]
     classes: tuple[str, ...]
 
+    def label_pixels(self) -> Counts:
+        """int64 (N, C): pixels labelled as each class, TP + FN."""
+        pixels: Counts = self.counts[:, :, 0] + self.counts[:, :, 2]
+        return pixels
+
     def image_miou(self) -> NDArray[np.float64]:
         """float64 (N,): mIoU of each image alone, over the classes that occur in its label; NaN where none does.
 
@@ -40,7 +45,8 @@ class Counted:
         present = true + missed > 0
         iou = np.divide(true, true + false + missed, out=np.zeros_like(true), where=present)
         classes = present.sum(axis=1)
-        return np.divide(iou.sum(axis=1), classes, out=np.full(len(iou), np.nan), where=classes > 0)
+        mean: NDArray[np.float64] = np.full(len(iou), np.nan)
+        return np.divide(iou.sum(axis=1), classes, out=mean, where=classes > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +238,7 @@ def same_images(one: Counted, other: Counted) -> bool:
         return True
     if one.names != other.names or one.classes != other.classes:
         return False
-    labels = [counted.counts[:, :, 0] + counted.counts[:, :, 2] for counted in (one, other)]
-    return np.array_equal(*labels)
+    return np.array_equal(one.label_pixels(), other.label_pixels())
 
 
 def _strangers(experiment: Experiment) -> int:

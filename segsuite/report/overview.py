@@ -93,7 +93,7 @@ def _facts(gathered: Gathered) -> list[str]:
         scored = first.get("scored", {})
         facts.append(f"scored on {scored.get('split', '?')}, {scored.get('images', '?')} images")
         facts.append(f"{scored.get('checkpoint', '?')} checkpoint")
-        latest = max((number(trial.result.get("finished")) or 0.0 for trial in gathered.finished if trial.result))
+        latest = max(number(trial.result.get("finished")) or 0.0 for trial in gathered.finished if trial.result)
         facts.append(f"last result {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(latest))}")
     return facts
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from segsuite.io.atomic import finite
 from segsuite.report.methods import methods
@@ -43,9 +42,9 @@ def render(material: Material, sections: Sequence[Section], version: str = "") -
         overview=overview(material),
         sections=sections,
         methods=methods(material),
-        style=Markup(_read(FOLDER / "templates" / "page.css")),
-        scripts=[Markup(script) for script in scripts],
-        data=Markup(json_for_script(data)),
+        style=_read(FOLDER / "templates" / "page.css"),
+        scripts=scripts,
+        data=json_for_script(data),
         policy=policy(scripts, live=bool(version)),
         version=version,
     )

@@ -85,7 +85,8 @@ class _Requests(BaseHTTPRequestHandler):
 
     def _answer(self, with_body: bool) -> None:
         # Another site whose name was made to point here (DNS rebinding) calls this server by its own name.
-        port = self.server.server_address[1]
+        assert isinstance(self.server, ThreadingHTTPServer)
+        port = self.server.server_port
         if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}", LOOPBACK, "localhost"):
             self._send(403, "text/plain", b"this server answers to 127.0.0.1 and localhost\n", with_body)
             return
@@ -136,7 +137,7 @@ def serve(follower: Follower, port: int = 0, ready: Callable[[str], object] = pr
             f"port {port} cannot be listened on: {error.strerror}", "--port", "choose another, or 0 for any free one"
         ) from error
     with server:
-        ready(f"http://{LOOPBACK}:{server.server_address[1]}/")
+        ready(f"http://{LOOPBACK}:{server.server_port}/")
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:

@@ -23,7 +23,9 @@ class TensorBoardTracker(Tracker):
 
             self._writer = SummaryWriter(str(self.subject.folder / "tensorboard"), flush_secs=2)  # type: ignore[no-untyped-call]
         except Exception as error:
-            self.warn(f"TensorBoard: {first_line(error)} (pip install tensorboard); nothing is logged there")
+            self.warn(
+                f"TensorBoard: {first_line(error)} (pip install 'segsuite[tensorboard]'); nothing is logged there"
+            )
             return
         self.images, self.image_times = 4, 5
 

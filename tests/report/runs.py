@@ -164,13 +164,18 @@ def _write_events(trial: Trial, epochs: int, level: float) -> None:
     rng = np.random.default_rng(trial.seed)
     lines = []
     for epoch in range(epochs):
-        event = {"epoch": epoch, "step": 10 * (epoch + 1), "learning_rate": 1e-3, "seconds": 2.0, "images_per_second": 9.0}
+        event = {
+            "epoch": epoch,
+            "step": 10 * (epoch + 1),
+            "learning_rate": 1e-3,
+            "seconds": 2.0,
+            "images_per_second": 9.0,
+        }
         event["loss"] = float(1.6 * np.exp(-epoch / 3) + 0.4 - 0.3 * level + 0.02 * rng.standard_normal())
         if (epoch + 1) % 2 == 0:
             event["miou"] = float(level * (1 - np.exp(-(epoch + 1) / 3)) + 0.01 * rng.standard_normal())
         lines.append(json.dumps(event))
     atomic.write_text(trial.folder / "events.jsonl", "\n".join(lines) + "\n")
-
 
 
 MANIFEST = {

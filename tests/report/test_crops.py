@@ -11,7 +11,7 @@ B = np.array([0.2, 0.5, 0.2, 0.1, 0.7])
 def test_images_follow_the_rules_in_order() -> None:
     chosen = choose({"a": A, "b": B}, range(5))
     # Gaps .7 0 .1 .5 .1; means .55 .5 .15 .35 .75 with the median .5.
-    assert [(choice.index, choice.why) for choice in chosen] == [
+    assert [(choice.image, choice.why) for choice in chosen] == [
         (0, "arms disagree most"),
         (3, "arms disagree next most"),
         (1, "median image"),
@@ -20,7 +20,7 @@ def test_images_follow_the_rules_in_order() -> None:
 
 
 def test_only_candidates_are_chosen() -> None:
-    assert {choice.index for choice in choose({"a": A, "b": B}, [1, 4])} == {1, 4}
+    assert {choice.image for choice in choose({"a": A, "b": B}, [1, 4])} == {1, 4}
 
 
 def test_a_single_arm_disagrees_with_nobody() -> None:

@@ -98,7 +98,9 @@ def test_a_latex_table_has_as_many_cells_in_every_line(experiment: Experiment) -
 
 def test_latex_has_no_unescaped_special_letter() -> None:
     text = latex(HOSTILE)
-    bare = re.sub(r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar)\{\}|\\[&%$#_{}]", "", text)
+    bare = re.sub(
+        r"\\(textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar)\{\}|\\[&%$#_{}]", "", text
+    )
     assert not set(bare.replace("{}", "")) & set(r"&%$#_{}~^\<>|")
     assert "--" not in text
 

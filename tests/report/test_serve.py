@@ -4,7 +4,6 @@ import http.client
 import socket
 import threading
 import urllib.parse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +35,7 @@ class Site(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     experiment = experiment_in(tmp_path_factory.mktemp("serve"), images=4)
     finish(experiment, only=lambda trial: trial.seed == 0)
     told: list[str] = []
@@ -49,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     follower = Follower(experiment, experiment.folder / "report")
     threading.Thread(target=serve, args=(follower, 0, ready), daemon=True).start()
     assert known.wait(20)
-    yield Site(experiment, int(urllib.parse.urlsplit(told[0]).port or 0))
+    return Site(experiment, int(urllib.parse.urlsplit(told[0]).port or 0))
 
 
 def test_the_page_is_served_with_its_policy(site: Site) -> None:

@@ -1,8 +1,8 @@
 """The sections of the report, in the order of the page.
 
-Contract: `build(material: Material) -> Section | None` makes a section from what was gathered; None leaves it out, which
-an optional section does unless the run directories hold what it shows. A new section is one file beside this one and
-one line in `SECTIONS`. Imports no numpy.
+Contract: `build(material: Material) -> Section | None` makes a section from what was gathered; None leaves it out,
+which an optional section does unless the run directories hold what it shows. A new section is one file beside this one
+and one line in `SECTIONS`. Imports no numpy.
 """
 
 from typing import TYPE_CHECKING

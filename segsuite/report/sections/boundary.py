@@ -30,7 +30,11 @@ def boundary_scores(trial: TrialRecord) -> Mapping[str, float]:
 
 def _figure(material: Material, name: str) -> Figure:
     found = {
-        arm: {trial.seed: scores[name] for trial in material.gathered.done(arm) if name in (scores := boundary_scores(trial))}
+        arm: {
+            trial.seed: scores[name]
+            for trial in material.gathered.done(arm)
+            if name in (scores := boundary_scores(trial))
+        }
         for arm in material.gathered.shown
     }
     arms = [arm for arm in found if found[arm]]

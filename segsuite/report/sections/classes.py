@@ -17,7 +17,7 @@ def build(material: Material) -> Section | None:
     reference = material.gathered.reference
     if reference is None:
         return None
-    pixels = (reference.counts[:, :, 0] + reference.counts[:, :, 2]).sum(axis=0)
+    pixels = reference.label_pixels().sum(axis=0)
     present = [place for place in np.argsort(-pixels, kind="stable").tolist() if pixels[place] > 0]
     if not present:
         return None
@@ -48,10 +48,17 @@ def _differences(
         text.append(["" if one.difference is None else f"{signed(one.difference)}{_star(one)}" for one in row])
         hover.append([_hover(material, one) for one in row])
     largest = max((abs(value) for row in z for value in row if value is not None), default=0.0) or 0.01
-    trace = _heatmap(z, text, hover) | {"zmin": -largest, "zmax": largest, "meta": "diverging", "colorscale": scale("diverging")}
+    trace = _heatmap(z, text, hover) | {
+        "zmin": -largest,
+        "zmax": largest,
+        "meta": "diverging",
+        "colorscale": scale("diverging"),
+    }
     base = material.styles[str(material.gathered.baseline)].name
     kinds = {one.kind for one in compared}
-    caption = f"IoU of each class minus that of the baseline {base}, mean of the common seeds; blue: better, orange: worse. "
+    caption = (
+        f"IoU of each class minus that of the baseline {base}, mean of the common seeds; blue: better, orange: worse. "
+    )
     if TWO_WAY in kinds:
         caption += "* Benjamini-Hochberg p below 0.05 over all cells. Exploratory: cells suggest where to look. "
     else:

@@ -43,7 +43,9 @@ def build(material: Material) -> Section | None:
             continue
         low, high = min(costs.values()), max(costs.values())
         if high - low <= SAME * high:
-            many = "" if len(costs) == 1 else " in every arm" if high == low else f" in every arm, within {100 * SAME:g} %"
+            many = (
+                "" if len(costs) == 1 else " in every arm" if high == low else f" in every arm, within {100 * SAME:g} %"
+            )
             notes.append(f"{cost.title}: {cost.shown(low)} {cost.unit}{many}.")
         else:
             figures.append(_figure(material, key, cost, costs))
@@ -108,8 +110,7 @@ def _figure(material: Material, key: str, cost: Cost, costs: Mapping[str, float]
                 "textposition": "top right" if costs[arm] <= middle else "top left",
                 "cliponaxis": False,
                 "marker": {"color": style.colour, "symbol": style.symbol, "size": 12},
-                "hovertemplate": f"%{{text}}<br>%{{x:.{cost.decimals}f}} {cost.unit}<br>"
-                "mIoU %{y:.3f}<extra></extra>",
+                "hovertemplate": f"%{{text}}<br>%{{x:.{cost.decimals}f}} {cost.unit}<br>mIoU %{{y:.3f}}<extra></extra>",
             }
         )
     spread = (max(scores.values()) - min(scores.values())) or 0.01

@@ -57,8 +57,14 @@ def _figure(material: Material, key: str) -> Figure | None:
     }
     narrow = {"legend": {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}, "height": 420}
     counts = [len(material.gathered.done(arm)) for arm in material.gathered.shown]
-    n = f"{min(counts)}" if counts and min(counts) == max(counts) else f"{min(counts, default=0)} to {max(counts, default=0)}"
-    caption = f"{title} after each epoch. Line: mean of seeds. Band: lowest to highest seed, n = {n} finished trials an arm."
+    n = (
+        f"{min(counts)}"
+        if counts and min(counts) == max(counts)
+        else f"{min(counts, default=0)} to {max(counts, default=0)}"
+    )
+    caption = (
+        f"{title} after each epoch. Line: mean of seeds. Band: lowest to highest seed, n = {n} finished trials an arm."
+    )
     if alone:
         caption += f" Thin: {alone} trial{'s' * (alone != 1)} without a result yet."
     return Figure(name, caption + " The axis starts near the plateau; double-click shows all.", data, layout, narrow)

@@ -27,7 +27,9 @@ def build(material: Material) -> Section | None:
         seeds[one.arm] = {seed: of_arm[seed] - baseline[seed] for seed in of_arm if seed in baseline}
         means[one.arm] = {"mean": one.difference, "low": one.low, "high": one.high, "text": _hover(one)}
     arms = [one.arm for one in known]
-    data, layout, narrow = dot_rows(material, arms, seeds, means, "difference in mIoU (right: better than the baseline)", True)
+    data, layout, narrow = dot_rows(
+        material, arms, seeds, means, "difference in mIoU (right: better than the baseline)", True
+    )
     _add_p(known, layout, narrow)
     values = [value for trace in data for value in trace["x"]]
     values += [end for one in known for end in (one.low, one.high) if end is not None]
@@ -71,7 +73,9 @@ def _caption(known: list[Comparison], material: Material) -> str:
     if tested:
         seeds = " or ".join(str(count) for count in sorted({one.seeds for one in tested}))
         units = f"{tested[0].units} units (unit: {tested[0].unit})"
-        text += f" Bar: {100 * tested[0].level:g} % interval, seeds and images both random, n = {seeds} seeds x {units}, "
+        text += (
+            f" Bar: {100 * tested[0].level:g} % interval, seeds and images both random, n = {seeds} seeds x {units}, "
+        )
         text += "not adjusted. p: after Holm over all arms; bold is evidence of a difference."
         smallest = [one.detectable_first_step for one in tested if one.detectable_first_step is not None]
         if smallest:

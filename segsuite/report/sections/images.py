@@ -1,7 +1,7 @@
 """Photo, label and every arm's prediction of the same places, chosen by rule, with the errors as an overlay."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,9 +56,9 @@ def build(material: Material) -> Section | None:
     seeds = sorted({trial.seed for trial in trials.values()})
     which = f"of seed {seeds[0]}" if len(seeds) == 1 else "of each arm's first finished seed"
     note = (
-        f"Predictions {which}. Trials keep predictions of the same few images, evenly spaced over the split; of these are "
-        "shown, by the mIoU of the single image: the two on which the arms are furthest apart, the median one and the "
-        "worst one. Of each image: the part with the most pixels on which the arms disagree, at full resolution. "
+        f"Predictions {which}. Trials keep predictions of the same few images, evenly spaced over the split; of these "
+        "are shown, by the mIoU of the single image: the two on which the arms are furthest apart, the median one and "
+        "the worst one. Of each image: the part with the most pixels on which the arms disagree, at full resolution. "
         "Click to enlarge and flip between arms; hatched is void."
     )
     return Section("images", TITLE, notes=(note,), rows=rows, legend=legend)
@@ -97,10 +97,12 @@ def _read(material: Material, trials: Mapping[str, TrialRecord], dataset: Segmen
         return []
     places = {name: place for place, name in enumerate(reference.names)}
     indices = {dataset.sample_name(index): index for index in range(len(dataset))}
-    candidates = [places[name] for name in indices if name in places and all(_file(t, name).exists() for t in trials.values())]
+    candidates = [
+        places[name] for name in indices if name in places and all(_file(t, name).exists() for t in trials.values())
+    ]
     shown = []
     for choice in choose(miou, candidates):
-        name = reference.names[choice.index]
+        name = reference.names[choice.image]
         photo, label = dataset.read(indices[name])
         predictions = {arm: read_mask(_file(trial, name)) for arm, trial in trials.items()}
         if all(prediction.shape == label.shape for prediction in predictions.values()):
@@ -119,7 +121,9 @@ def _row(material: Material, one: _Shown, dataset: SegmentationDataset, height: 
 
     def coloured(ids: NDArray[np.generic]) -> str:
         # Few colours make small files: void and whatever is no class become the id behind the last class.
-        return _uri("png", label_png(np.minimum(ids, dataset.num_classes).astype(np.uint8), colours, dataset.num_classes))
+        return _uri(
+            "png", label_png(np.minimum(ids, dataset.num_classes).astype(np.uint8), colours, dataset.num_classes)
+        )
 
     pictures = [
         Picture("photo", _uri("jpeg", jpeg(part.of(one.photo)))),  # type: ignore[arg-type]
@@ -130,7 +134,9 @@ def _row(material: Material, one: _Shown, dataset: SegmentationDataset, height: 
         share = wrong.sum() / max(int((label != VOID).sum()), 1)
         overlay = _uri("png", label_png(wrong.astype(np.uint8), ((0, 0, 0), ERROR), 0))
         style = material.styles[arm]
-        pictures.append(Picture(style.name, coloured(part.of(prediction)), overlay, f"{100 * share:.1f} % wrong", style.colour))
+        pictures.append(
+            Picture(style.name, coloured(part.of(prediction)), overlay, f"{100 * share:.1f} % wrong", style.colour)
+        )
     full_height, full_width = one.label.shape
     where = f"{one.name}: {one.why}"
     if (part.height, part.width) != (full_height, full_width):

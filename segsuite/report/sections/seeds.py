@@ -1,5 +1,6 @@
 """mIoU of every seed, with mean and interval of each arm."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from segsuite.report.answers import listed
@@ -25,12 +26,16 @@ def build(material: Material) -> Section | None:
     absent = [material.styles[arm].name for arm in gathered.arms if arm not in arms]
     if absent:
         notes.append(f"Without a finished trial, and so not drawn: {listed(absent, most=12)}.")
-    return Section("seeds", "Every seed", notes=notes, figures=[Figure("seeds", _caption(material, arms), data, layout, narrow)])
+    return Section(
+        "seeds", "Every seed", notes=notes, figures=[Figure("seeds", _caption(material, arms), data, layout, narrow)]
+    )
 
 
 def _caption(material: Material, arms: list[str]) -> str:
     gathered = material.gathered
-    scored = next((trial.result.get("scored", {}) for trial in gathered.finished if trial.result), {})
+    scored: Mapping[str, Any] = next(
+        (trial.result.get("scored", {}) for trial in gathered.finished if trial.result), {}
+    )
     where = f"mIoU on {scored.get('split', '?')} ({scored.get('images', '?')} images)"
     text = f"{where}, 0 to 1. Small: one seed. Large: mean of the seeds."
     intervals = [interval for arm in arms if (interval := material.answers.intervals.get(arm)) is not None]

@@ -30,8 +30,8 @@ def build(material: Material) -> Section | None:
         line += [_cost(row.costs[key], cost) for key, cost in costs.items()]
         cells.append(line)
     bold = " Bold: the best mIoU and all that cannot be told apart from it." if any(row.is_best for row in rows) else ""
-    caption = f"Means over finished seeds; SD: standard deviation of mIoU over seeds; difference: mIoU, to the baseline.{bold}"
-    return Section("table", "All numbers", table=Table(columns, cells, caption))
+    caption = "Means over finished seeds; SD: standard deviation of mIoU over seeds; difference: mIoU, to the baseline."
+    return Section("table", "All numbers", table=Table(columns, cells, caption + bold))
 
 
 def _arm(row: ArmRow) -> Cell:
@@ -55,7 +55,11 @@ def _compared(row: ArmRow) -> list[Cell]:
     if one.kind != TWO_WAY or one.low is None or one.high is None:
         return [difference, NOTHING, NOTHING]
     interval = Cell(f"{one.low:+.3f} to {one.high:+.3f}", one.difference)
-    return [difference, interval, Cell(p_text(one.p_holm).removeprefix("p ").removeprefix("= "), one.p_holm, one.evidence)]
+    return [
+        difference,
+        interval,
+        Cell(p_text(one.p_holm).removeprefix("p ").removeprefix("= "), one.p_holm, one.evidence),
+    ]
 
 
 def _cost(value: float | None, cost: Cost) -> Cell:

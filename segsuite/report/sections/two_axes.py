@@ -55,8 +55,8 @@ def build(material: Material) -> Section | None:
         },
     }
     caption = (
-        "Mean mIoU of the finished seeds of each arm; the standard deviation of the seeds (SD) and their number n below "
-        "it. Empty: no finished trial, or not part of the experiment."
+        "Mean mIoU of the finished seeds of each arm; the standard deviation of the seeds (SD) and their number n "
+        "below it. Empty: no finished trial, or not part of the experiment."
     )
     figure = Figure("axes", caption, [trace], layout, min_width=150 + 96 * len(columns))
     main = [effect.sentence() for effect in material.answers.effects]
