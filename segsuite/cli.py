@@ -20,8 +20,10 @@ EPILOG = """examples:
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
 COMMANDS = ("run", "plan", "status", "report", "wandb-sync", "dashboard", "schema")
-OPTIONS = ("--set", "--json", "--origins", "--watch", "--again", "--help", "--version")
-OPTIONS += ("--out", "--figures", "--no-images", "--open", "--serve", "--port")
+OPTIONS = (
+    *("--set", "--json", "--origins", "--watch", "--again", "--help", "--version"),
+    *("--out", "--figures", "--no-images", "--open", "--serve", "--port"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

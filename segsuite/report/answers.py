@@ -142,9 +142,7 @@ def _untested(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> st
     seeds = max(one.seeds for one in comparisons)
     if seeds == 0:
         return f"No arm can be compared with the baseline {base} yet: they share no finished seed."
-    top = max(
-        (one for one in comparisons if one.difference is not None), key=lambda one: one.difference or 0, default=None
-    )
+    top = max((one for one in comparisons if one.difference is not None), key=lambda one: abs(_size(one)), default=None)
     if top is None:
         return f"No arm can be compared with the baseline {base}: the score is undefined."
     lead = f"{names[top.arm]} has the largest difference to the baseline {base}, mIoU {top.difference:+.3f}"

@@ -46,7 +46,8 @@ class Counted:
         iou = np.divide(true, true + false + missed, out=np.zeros_like(true), where=present)
         classes = present.sum(axis=1)
         mean: NDArray[np.float64] = np.full(len(iou), np.nan)
-        return np.divide(iou.sum(axis=1), classes, out=mean, where=classes > 0)
+        np.divide(iou.sum(axis=1), classes, out=mean, where=classes > 0)
+        return mean
 
 
 @dataclass(frozen=True, eq=False)

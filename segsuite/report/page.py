@@ -29,7 +29,7 @@ def render(material: Material, sections: Sequence[Section], version: str = "") -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["minus"] = minus
+    environment.filters |= {"minus": minus, "unbroken": unbroken}
     scripts = [_read(PLOTLY), _read(FOLDER / "templates" / "page.js")]
     if version:
         scripts.append(_read(FOLDER / "templates" / "live.js"))
@@ -84,6 +84,11 @@ def json_for_script(value: Any) -> str:
 def minus(text: str) -> str:
     """`text` with a minus sign instead of the hyphen before a number."""
     return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", text)
+
+
+def unbroken(text: str) -> str:
+    """`text` whose lines do not break at a hyphen within a word."""
+    return re.sub(r"(?<=\w)-(?=\w)", "\N{NON-BREAKING HYPHEN}", text)
 
 
 def _read(path: Path) -> str:

@@ -21,7 +21,7 @@ class TensorBoardTracker(Tracker):
         try:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(self.subject.folder / "tensorboard"), flush_secs=2)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(self.subject.folder / "tensorboard"), flush_secs=2)
         except Exception as error:
             self.warn(
                 f"TensorBoard: {first_line(error)} (pip install 'segsuite[tensorboard]'); nothing is logged there"

@@ -61,6 +61,13 @@ def test_few_seeds_make_no_claim(tmp_path: Path, seeds: tuple[int, ...], words: 
     assert not answers.intervals
 
 
+def test_few_seeds_name_the_largest_difference_whatever_its_sign(tmp_path: Path) -> None:
+    experiment = experiment_in(tmp_path, seeds=(0, 1), images=40)
+    finish(experiment, spread)
+    sentence = find_answers(gather(experiment)).sentence
+    assert sentence.startswith("transposed_k4 has the largest difference to the baseline bilinear_conv, mIoU -0.")
+
+
 def test_an_unfinished_experiment_is_preliminary(tmp_path: Path) -> None:
     experiment = experiment_in(tmp_path)
     finish(experiment, spread, only=lambda trial: trial.seed < 2)

@@ -30,6 +30,10 @@ COSTS: dict[str, Cost] = {
     "train_seconds": Cost("Training of one trial", "hours / trial", "hours", 3600.0, 3),
 }
 HOURS, MINUTES = COSTS["train_seconds"], Cost("Training of one trial", "minutes / trial", "minutes", 60.0, 1)
+FRONT = (
+    "Named, on the dotted line: arms that no other arm beats in both (Pareto front). Means without intervals: "
+    "what can be told apart is above."
+)
 # Costs nearer than this are one cost: they would be drawn on one spot.
 SAME = 0.005
 
@@ -51,7 +55,9 @@ def build(material: Material) -> Section | None:
             figures.append(_figure(material, key, cost, costs))
     if not figures and not notes:
         return None
-    return Section("cost", "Quality against cost", notes=_joined(notes), figures=figures)
+    if figures:
+        notes.insert(0, FRONT)
+    return Section("cost", "Quality against cost", notes=(" ".join(notes),), figures=figures)
 
 
 def shown_costs(material: Material) -> dict[str, Cost]:
@@ -113,7 +119,11 @@ def _figure(material: Material, key: str, cost: Cost, costs: Mapping[str, float]
                 "hovertemplate": f"%{{text}}<br>%{{x:.{cost.decimals}f}} {cost.unit}<br>mIoU %{{y:.3f}}<extra></extra>",
             }
         )
-    spread = (max(scores.values()) - min(scores.values())) or 0.01
+    # Not narrower than what seeds alone do, so that chance does not look like a difference.
+    of_seeds = [list(material.gathered.scores(arm, "miou").values()) for arm in costs]
+    deviation = max((statistics.stdev(values) for values in of_seeds if len(values) > 1), default=0.0)
+    spread = max(max(scores.values()) - min(scores.values()), 2 * deviation) or 0.01
+    middle_score = (max(scores.values()) + min(scores.values())) / 2
     wide = (max(costs.values()) - min(costs.values())) / cost.scale
     layout = {
         "height": 340,
@@ -124,15 +134,12 @@ def _figure(material: Material, key: str, cost: Cost, costs: Mapping[str, float]
         },
         "yaxis": {
             "title": {"text": "mIoU, mean of seeds"},
-            "range": [min(scores.values()) - 0.15 * spread, max(scores.values()) + 0.25 * spread],
+            "range": [middle_score - 0.65 * spread, middle_score + 0.75 * spread],
         },
         "margin": {"t": 24},
     }
-    seeds = _seed_counts([len(material.gathered.scores(arm, "miou")) for arm in costs])
-    caption = (
-        f"{cost.title} against mean mIoU of {seeds}. Named, on the dotted line: arms that no other arm beats in both "
-        "(Pareto front). Means without intervals: see above for what can be told apart."
-    )
+    seeds = _seed_counts([len(values) for values in of_seeds])
+    caption = f"{cost.title}; mean mIoU of {seeds}."
     if key in ("inference_milliseconds", "peak_memory_bytes", "train_seconds"):
         caption += f" Measured on {devices(material)}."
     return Figure(f"cost-{key.replace('_', '-')}", caption, data, layout)
@@ -147,7 +154,3 @@ def devices(material: Material) -> str:
 def _seed_counts(counts: Sequence[int]) -> str:
     low, high = min(counts), max(counts)
     return f"{low} seed{'s' * (low != 1)}" if low == high else f"{low} to {high} seeds"
-
-
-def _joined(notes: Sequence[str]) -> tuple[str, ...]:
-    return (" ".join(notes),) if notes else ()

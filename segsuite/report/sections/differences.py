@@ -40,7 +40,7 @@ def build(material: Material) -> Section | None:
 
 
 def _add_p(known: list[Comparison], layout: dict[str, Any], narrow: dict[str, Any]) -> None:
-    """The adjusted p at the right end of each row, bold where it is evidence; why there is none where there is none."""
+    """The adjusted p at the right end of each row, bold where it is evidence; the seeds where they are too few."""
     texts = {row: _right(one) for row, one in enumerate(known)}
     mark: dict[str, Any] = {"x": 1, "xref": "paper", "showarrow": False, "yanchor": "middle"}
     layout["annotations"] = [
@@ -55,7 +55,7 @@ def _add_p(known: list[Comparison], layout: dict[str, Any], narrow: dict[str, An
 
 def _right(one: Comparison) -> str:
     if one.kind != TWO_WAY:
-        return f"{one.seeds} seed{'s' * (one.seeds != 1)}: no p"
+        return f"{one.seeds} seed{'s' * (one.seeds != 1)}"
     text = p_text(one.p_holm).replace("<", "&lt;")
     return f"<b>{text}</b>" if one.evidence else text
 

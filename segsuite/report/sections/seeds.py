@@ -46,5 +46,7 @@ def _caption(material: Material, arms: list[str]) -> str:
     if len(intervals) < len(arms):
         text += " Arms with fewer than 3 finished seeds have no bar."
     if gathered.baseline in arms and len(arms) > 1:
-        text += " Dotted: mean of the baseline. Bars that overlap do not mean that there is no difference: see below."
+        text += " Dotted: mean of the baseline."
+    if len(intervals) > 1:
+        text += " Bars that overlap do not mean that there is no difference: see below."
     return text

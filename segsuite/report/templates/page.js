@@ -103,7 +103,7 @@
   const enlarge = (tiles, at) => {
     const image = tiles[0].querySelector(".shown"), ratio = image.width ? image.naturalWidth / image.naturalHeight : 1;
     picture.style.aspectRatio = String(ratio);
-    picture.style.width = `min(100%, calc((96vh - 11rem) * ${ratio}))`;
+    picture.style.width = `min(100%, calc((96vh - 14rem) * ${ratio}))`;
     const show = (place) => {
       const tile = tiles[place], overlay = tile.querySelector(".overlay");
       const errors = overlay && tile.closest(".pictures").dataset.mode === "errors";
