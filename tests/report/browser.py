@@ -101,10 +101,18 @@ class Browser:
     def wait(self, expression: str) -> None:
         """Waits until an expression is true."""
         end = time.monotonic() + PATIENCE
-        while not self.run(expression):
+        while not self._holds(expression):
             if time.monotonic() > end:
                 raise TimeoutError(expression)
             time.sleep(0.05)
+
+    def _holds(self, expression: str) -> bool:
+        try:
+            return bool(self.run(expression))
+        except RuntimeError as error:
+            if "context" in str(error):  # the page is being loaded anew at this moment
+                return False
+            raise
 
     def draw_all(self) -> None:
         """Scrolls through the page, so that every figure is drawn."""

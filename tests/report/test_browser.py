@@ -196,5 +196,5 @@ def test_a_served_page_follows_the_experiment(browser: Browser, tmp_path: Path) 
     browser.open(told[0])
     assert "3 of 9 trials finished" in browser.run("document.body.textContent")
     finish(experiment, only=lambda trial: trial.seed == 1)
-    browser.wait("document.body.textContent.includes('6 of 9 trials finished')")
+    browser.wait("document.body?.textContent.includes('6 of 9 trials finished')")
     assert browser.errors == []

@@ -33,12 +33,13 @@ def _figure(material: Material, key: str) -> Figure | None:
     data: list[dict[str, Any]] = []
     seen: list[Curve] = []
     alone = 0
-    for arm in material.gathered.arms:
+    arms = material.gathered.arms
+    for arm in arms:
         style = material.styles[arm]
         done = [found for trial in material.gathered.done(arm) if (found := curve(trial, key))]
         others = [found for trial in material.gathered.of(arm) if not trial.finished and (found := curve(trial, key))]
         if done:
-            data += _mean_and_band(done, style)
+            data += _mean_and_band(done, style, min(0.16, 0.64 / len(arms)))
         for place, one in enumerate(others):
             data.append(_alone(one, style, named=not done and place == 0))
         alone += len(others)
@@ -49,13 +50,13 @@ def _figure(material: Material, key: str) -> Figure | None:
     overfit = material.gathered.trials[0].settings.train.overfit_batches
     title = title.format(watched="train" if overfit else "val")
     layout: dict[str, Any] = {
-        "height": 380,
+        "height": 330 + 24 * -(-len(arms) // 3),
         "hovermode": "closest",
         "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": title}, "range": _plateau(seen, rising=key == "miou")},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
     }
-    narrow = {"legend": {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}, "height": 420}
+    narrow = {"legend": {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}, "height": 350 + 24 * len(arms)}
     counts = [len(material.gathered.done(arm)) for arm in material.gathered.shown]
     n = (
         f"{min(counts)}"
@@ -70,7 +71,7 @@ def _figure(material: Material, key: str) -> Figure | None:
     return Figure(name, caption + " The axis starts near the plateau; double-click shows all.", data, layout, narrow)
 
 
-def _mean_and_band(curves: Sequence[Curve], style: ArmStyle) -> list[dict[str, Any]]:
+def _mean_and_band(curves: Sequence[Curve], style: ArmStyle, opacity: float) -> list[dict[str, Any]]:
     epochs = _thinned(sorted(set.intersection(*(set(one) for one in curves))))
     values = [[one[epoch] for one in curves] for epoch in epochs]
     line = {
@@ -92,7 +93,7 @@ def _mean_and_band(curves: Sequence[Curve], style: ArmStyle) -> list[dict[str, A
         "x": epochs + epochs[::-1],
         "y": _rounded([max(row) for row in values]) + _rounded([min(row) for row in values])[::-1],
         "fill": "toself",
-        "fillcolor": _faded(style.colour),
+        "fillcolor": _faded(style.colour, opacity),
         "line": {"width": 0},
         "legendgroup": style.label,
         "showlegend": False,
@@ -133,6 +134,6 @@ def _rounded(values: Sequence[float]) -> list[float]:
     return [float(f"{value:.4g}") for value in values]
 
 
-def _faded(colour: str) -> str:
+def _faded(colour: str, opacity: float) -> str:
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.16)"
+    return f"rgba({red},{green},{blue},{opacity:.2f})"
