@@ -100,7 +100,7 @@ def _attempt(trial: Trial, display: Display, asked: list[int]) -> int:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
         reader.join(5)
-    if process.returncode not in (EXIT_DONE, EXIT_PREEMPTED):
+    if process.returncode not in (EXIT_DONE, EXIT_PREEMPTED) and not asked:  # else it died of our own asking
         _explain(trial, process.returncode)
     return process.returncode
 
