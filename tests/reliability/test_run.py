@@ -38,7 +38,7 @@ def test_a_finished_experiment_starts_no_process_and_writes_nothing_when_called_
     before = files_of(tmp_path / "runs")
     begun = time.monotonic()
     second = segsuite("run", path)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert second.returncode == 0
     assert "2 already finished" in second.stdout
     assert files_of(tmp_path / "runs") == before

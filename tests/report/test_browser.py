@@ -57,9 +57,7 @@ def test_twelve_arms_fit_into_five_megabytes(large: Path) -> None:
     assert large.stat().st_size < 5_000_000
 
 
-@pytest.mark.skipif(
-    os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1), reason="the machine is too busy to measure times on it"
-)
+@pytest.mark.skipif("SEGSUITE_MEASURE" not in os.environ, reason="a time is measured only with SEGSUITE_MEASURE=1")
 def test_twelve_arms_load_in_two_seconds(browser: Browser, large: Path) -> None:
     times = []
     for _ in range(3):
