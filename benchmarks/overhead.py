@@ -8,6 +8,7 @@ first request of a batch to their last, so that the checkpoint at an epoch's end
 import argparse
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
+    warnings.filterwarnings("ignore", ".*IterableDataset.*")  # its length is right
     precision = resolve_precision("auto", "cpu")
     print(f"{STEPS} steps, {precision}, {torch.get_num_threads()} threads")
     with tempfile.TemporaryDirectory() as folder:
