@@ -68,7 +68,7 @@ class Train(Settings):
     early_stopping_patience: int | None = Field(None, ge=1)
     """Validations without a better mIoU after which training ends, at least 1; None: never."""
     validate_every: int = Field(1, ge=1)
-    """Epochs between validations, at least 1; the last epoch is always followed by one."""
+    """Epochs between validations on val, at least 1; the final score is computed after the last epoch in any case."""
     max_steps: int | None = Field(None, ge=1)
     """Ends training after so many optimizer steps, at least 1; None: after `epochs`."""
     overfit_batches: int = Field(0, ge=0)

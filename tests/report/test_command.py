@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,11 +87,16 @@ def test_reporting_imports_no_torch(experiment: Experiment) -> None:
 def test_serving_ends_well_with_ctrl_c(experiment: Experiment) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "segsuite", "report", str(experiment.path), "--serve"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
-        assert address is not None
-        with urllib.request.urlopen(f"{address[0]}report.json", timeout=20) as answer:
-            assert json.load(answer)["experiment"] == "made"
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+    # Ctrl-C is ignored by whatever a shell started in the background, perhaps these tests, and by all below it.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:
+        try:
+            assert process.stdout is not None
+            address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+            assert address is not None
+            with urllib.request.urlopen(f"{address[0]}report.json", timeout=60) as answer:
+                assert json.load(answer)["experiment"] == "made"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
