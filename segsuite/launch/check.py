@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from segsuite.errors import DataError
+from segsuite.errors import DataError, SegsuiteError
 from segsuite.experiment import Experiment
 from segsuite.io.atomic import make_folder
 
@@ -21,7 +21,7 @@ def check_data(experiment: Experiment, console: Console) -> None:
 
     folder = make_folder(Path(experiment.folder).parent / ".audits")
     seen = set()
-    problems: list[DataError] = []
+    problems: list[SegsuiteError] = []
     columns = (TextColumn("checking {task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         for trial in experiment.trials:
@@ -32,12 +32,14 @@ def check_data(experiment: Experiment, console: Console) -> None:
                 if key in seen:
                     continue
                 seen.add(key)
-                dataset = build_dataset(trial.settings.data.name, split, **options)
-                step = partial(_advance, progress, progress.add_task(f"{trial.settings.data.name}/{split}"))
                 try:
+                    dataset = build_dataset(trial.settings.data.name, split, **options)
+                    step = partial(_advance, progress, progress.add_task(f"{trial.settings.data.name}/{split}"))
                     audit_cached(dataset, folder, step).raise_if_bad()
-                except DataError as error:
+                except SegsuiteError as error:
                     problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
     if problems:
         raise DataError("\n".join(problem.what for problem in problems), problems[0].where, problems[0].advice)
 
