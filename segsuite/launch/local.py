@@ -17,7 +17,7 @@ from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 from segsuite.io.wandb_environment import without_service
 from segsuite.launch.display import Display
-from segsuite.launch.freeze import check_writable, freeze
+from segsuite.launch.freeze import freeze
 
 # glibc gives big tensors back to the system after each step and faults them in again: keeping them makes a step on a
 # CPU up to 1.16 times faster. Only the environment of a new process can say so.
@@ -44,7 +44,6 @@ def run(experiment: Experiment, display: Display) -> Outcome:
 
     Ctrl-C (or SIGTERM, SIGUSR1) lets the running trial save and ends the run; a second one ends at once.
     """
-    check_writable(experiment)
     outcome = Outcome(finished=sum(store.state(trial.folder) == "finished" for trial in experiment.trials))
     display.begin(experiment, outcome.finished)
     waiting = [trial for trial in experiment.trials if store.state(trial.folder) != "finished"]
