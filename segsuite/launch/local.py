@@ -50,20 +50,21 @@ def run(experiment: Experiment, display: Display) -> Outcome:
     with _signals() as asked:
         while waiting and not asked:
             trial = waiting.pop(0)
-            if claims.is_live(trial.folder):
-                if not any(not claims.is_live(other.folder) for other in waiting):
+            state = store.state(trial.folder)
+            if state == "finished":  # by another launcher
+                outcome.finished += 1
+                continue
+            if state == "running":
+                waiting.append(trial)
+                if all(claims.is_live(other.folder) for other in waiting):
                     display.waits_for(trial, claims.read(trial.folder))
                     time.sleep(WAIT_SECONDS)
-                if store.state(trial.folder) == "finished":
-                    outcome.finished += 1
-                else:
-                    waiting.append(trial)
                 continue
             freeze(trial)
             display.starts(trial)
             code = _attempt(trial, display, asked)
             state = store.state(trial.folder)
-            if state == "running":  # another launcher was quicker to claim it
+            if state == "running" or (state == "finished" and code != EXIT_DONE):  # another launcher was quicker
                 waiting.append(trial)
                 continue
             outcome.finished += state == "finished"

@@ -14,7 +14,7 @@ from segsuite.config import TrialSettings
 from segsuite.errors import ConfigError, Preempted
 from segsuite.io import atomic, manifest
 from segsuite.io.claims import claim
-from segsuite.io.store import RunDirectory
+from segsuite.io.store import RunDirectory, read_json
 from segsuite.losses import build_loss
 from segsuite.models import build_model
 from segsuite.models.network import SegmentationNetwork
@@ -50,33 +50,41 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
     process runs the trial, Preempted when it was stopped, and what made it fail, which is also recorded.
     """
     trial = read(folder)
-    with claim(folder), tracked(subject(trial, folder), report) as tracker:
-        run = RunDirectory(folder)
-        run.open()
-        try:
-            machine = prepare(trial)
-            data = build_data(trial.settings)
-            network = build_network(trial, data)
-            atomic.write_json(folder / "manifest.json", describe(data, network, machine))
-            train(trial, data, network, machine, run, stop, report, tracker)
-            load_chosen_checkpoint(trial, network, run)
-            evaluated = evaluate(
-                network, data.scored, data.num_classes, machine.device, machine.precision, stop, report
-            )
-            write_counts(data, evaluated, folder)
-            write_predictions(
-                network, data.scored_dataset, data.scored_indices, machine.device, machine.precision, folder / "samples"
-            )
-            result = summarise(trial, data, network, machine.device, machine.precision, evaluated, folder)
-            result["cost"]["attempt_seconds"] = time.time() - machine.started
-            run.finish(result)
-            tracker.finish(result)
-        except Preempted:
-            raise
-        except Exception as error:
-            stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
-            run.fail(error)
-            raise
+    with claim(folder):
+        if (finished := read_json(folder / "result.json")) is not None:
+            return finished  # by another launcher, since this one looked
+        with tracked(subject(trial, folder), report) as tracker:
+            run = RunDirectory(folder)
+            run.open()
+            try:
+                machine = prepare(trial)
+                data = build_data(trial.settings)
+                network = build_network(trial, data)
+                atomic.write_json(folder / "manifest.json", describe(data, network, machine))
+                train(trial, data, network, machine, run, stop, report, tracker)
+                load_chosen_checkpoint(trial, network, run)
+                evaluated = evaluate(
+                    network, data.scored, data.num_classes, machine.device, machine.precision, stop, report
+                )
+                write_counts(data, evaluated, folder)
+                write_predictions(
+                    network,
+                    data.scored_dataset,
+                    data.scored_indices,
+                    machine.device,
+                    machine.precision,
+                    folder / "samples",
+                )
+                result = summarise(trial, data, network, machine.device, machine.precision, evaluated, folder)
+                result["cost"]["attempt_seconds"] = time.time() - machine.started
+                run.finish(result)
+                tracker.finish(result)
+            except Preempted:
+                raise
+            except Exception as error:
+                stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
+                run.fail(error)
+                raise
     return result
 
 

@@ -1,6 +1,8 @@
 """`segsuite run` from the outside: what is done stays done, what fails is recorded, what is wrong is said at once."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,17 @@ def test_two_launchers_at_once_run_each_trial_once(tmp_path: Path) -> None:
     for trial in trials_of(path):
         assert store.state(trial.folder) == "finished"
         assert len(store.events(trial.folder)) == 1
+
+
+@pytest.mark.slow
+def test_a_process_that_comes_after_the_trial_has_finished_leaves_it_as_it_is(tmp_path: Path) -> None:
+    path = write_experiment(tmp_path, **SHORT)
+    assert segsuite("run", path).returncode == 0
+    (trial,) = trials_of(path)
+    before = files_of(trial.folder)
+    again = subprocess.run([sys.executable, "-m", "segsuite.trial", trial.folder], capture_output=True, check=False)
+    assert (again.returncode, again.stdout) == (0, b"")
+    assert files_of(trial.folder) == before
 
 
 @pytest.mark.slow
