@@ -17,12 +17,18 @@ EPILOG = """examples:
   segsuite run experiments/quickstart.yaml
   segsuite run experiments/camvid_unet.yaml --set data.root=/data/camvid --set train.epochs=5
   segsuite plan experiments/quickstart.yaml --json
+  segsuite inspect --checkerboard transposed_k3 nearest_conv
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
-COMMANDS = ("run", "plan", "status", "report", "wandb-sync", "dashboard", "schema")
+COMMANDS = ("run", "plan", "status", "report", "wandb-sync", "dashboard", "inspect", "schema")
 OPTIONS = (
     *("--set", "--json", "--origins", "--watch", "--again", "--help", "--version"),
     *("--out", "--figures", "--no-images", "--open", "--serve", "--port"),
+    *("--checkerboard", "--channels", "--factor", "--draws", "--seed"),
+)
+TARGETS = (
+    "an upsampler (transposed_k4; transposed_k4:bilinear with that initialisation), a geometry (k3s2p1), "
+    "a module of your own (module:package.module:Factory), a chain of these (A+B+C), or all"
 )
 
 
@@ -80,6 +86,16 @@ def _parser() -> argparse.ArgumentParser:
     sync = _on_experiment(commands, "wandb-sync", "upload the trials' W&B logs and check what arrived", _wandb_sync)
     sync.add_argument("--again", action="store_true", help="upload also what was uploaded before")
     _on_experiment(commands, "dashboard", "make or update the experiment's W&B workspace and report", _dashboard)
+    help = "the theory of checkerboards of any upsampler, without training"
+    inspect = commands.add_parser("inspect", help=help, description=help)
+    inspect.add_argument("--checkerboard", nargs="+", metavar="TARGET", help=TARGETS)
+    inspect.add_argument("--channels", type=int, default=16, metavar="N", help="in and out; default: 16")
+    inspect.add_argument("--factor", type=int, default=2, metavar="N", help="of each upsampler; default: 2")
+    inspect.add_argument("--draws", type=int, default=20, metavar="N", help="of the weights; default: 20")
+    inspect.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws; default: 0")
+    inspect.add_argument("--json", action="store_true", help="print JSON, with standard errors")
+    inspect.add_argument("--out", type=Path, metavar="FILE.html", help="also write a page with pictures")
+    inspect.set_defaults(command=_inspect)
     schema = commands.add_parser("schema", help="print the JSON Schema of an experiment's YAML, for editors")
     schema.set_defaults(command=_schema)
     return parser
@@ -231,6 +247,28 @@ def _dashboard(given: argparse.Namespace) -> int:
     write_report(report, folder_of(experiment))
     made = dashboard(experiment, report.answer(), report.plotly_figures())
     print(f"report: {made['report_url']}\nworkspace: {made['workspace_url']}")
+    return EXIT_DONE
+
+
+def _inspect(given: argparse.Namespace) -> int:
+    from segsuite.inspect import checkerboard
+
+    if given.checkerboard is None:
+        raise ConfigError(
+            "`segsuite inspect` can only look at checkerboards so far",
+            "the command line",
+            "name an upsampler, e.g. segsuite inspect --checkerboard transposed_k4",
+        )
+    wishes = checkerboard.Wishes(given.channels, given.factor, given.draws, given.seed, given.out)
+    found = checkerboard.inspect(given.checkerboard, wishes)
+    if given.json:
+        print(json.dumps([profile.to_json() for profile in found], indent=1, allow_nan=False))
+        return EXIT_DONE
+    names, *rows = checkerboard.rows(found)
+    _print_rows(names, rows)
+    print("\n".join(checkerboard.footnote(found)))
+    if given.out is not None:
+        print(f"written to {given.out}")
     return EXIT_DONE
 
 

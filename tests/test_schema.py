@@ -159,12 +159,15 @@ def test_every_group_has_a_description() -> None:
 
 
 def test_the_upsamplers_are_listed() -> None:
-    assert SCHEMA["$defs"]["UNetModel"]["properties"]["upsampler"]["enum"] == sorted(UPSAMPLERS)
+    name, settings = SCHEMA["$defs"]["UNetModel"]["properties"]["upsampler"]["anyOf"]
+    assert name["enum"] == sorted(UPSAMPLERS)
+    assert of(settings["$ref"])["properties"]["name"]["enum"] == sorted(UPSAMPLERS)
 
 
 def test_the_models_are_listed() -> None:
-    listed = SCHEMA["$defs"]["SmpModel"]["properties"]["name"]["enum"]
-    assert sorted([*listed, SCHEMA["$defs"]["UNetModel"]["properties"]["name"]["const"]]) == sorted(MODELS)
+    names = [of(option["$ref"])["properties"]["name"] for option in SCHEMA["properties"]["model"]["anyOf"]]
+    listed = [name for schema in names for name in schema.get("enum", [schema.get("const")])]
+    assert sorted(listed) == sorted(MODELS)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -176,6 +179,7 @@ def test_the_experiments_of_this_repository_are_right(path: Path) -> None:
     "text",
     [
         "model: {upsampler: nearest_conv}",
+        "model: {name: fcn, upsampler: {name: transposed_k4, init: bilinear}, last_upsampler: null}",
         "data: {root: somewhere}",
         "train: {optimizer: {learning_rate: 1e-3}}",
         "compare: [{train.epochs: 1}, {train.epochs: 2}]",
@@ -200,6 +204,7 @@ def test_a_file_that_builds_on_others_is_right(text: str) -> None:
         "train: {epochs: 0}",
         "train: {epochs: many}",
         "model: {name: unet, upsampler: bilinar_conv}",
+        "model: {name: unet, upsampler: {name: transposed_k4, int: bilinear}}",
         "model: {name: smp/Unt}",
         "data: {name: shapse}",
         "data: {name: shapes, root: x}",

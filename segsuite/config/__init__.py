@@ -1,7 +1,11 @@
 """Typed settings of a trial, one file a subject; imports no torch. `trial.validate` makes them from plain values."""
 
+from segsuite.config.checkerboard import Checkerboard
 from segsuite.config.data import Augment, CamvidData, Data, FolderData, ShapesData
-from segsuite.config.model import CrossEntropyLoss, Loss, Model, SmpModel, UNetModel
+from segsuite.config.deeplabv3 import DeepLabV3Model, DeepLabV3PlusModel
+from segsuite.config.fcn import FcnModel
+from segsuite.config.loss import CrossEntropyLoss, Loss
+from segsuite.config.model import Model, SmpModel, UNetModel
 from segsuite.config.tracking import Wandb
 from segsuite.config.training import Evaluation, Execution, Optimizer, Schedule, Train
 from segsuite.config.trial import TrialSettings, arm_id, trial_id, validate
@@ -9,10 +13,14 @@ from segsuite.config.trial import TrialSettings, arm_id, trial_id, validate
 __all__ = [
     "Augment",
     "CamvidData",
+    "Checkerboard",
     "CrossEntropyLoss",
     "Data",
+    "DeepLabV3Model",
+    "DeepLabV3PlusModel",
     "Evaluation",
     "Execution",
+    "FcnModel",
     "FolderData",
     "Loss",
     "Model",

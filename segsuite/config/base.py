@@ -46,8 +46,14 @@ def identity(settings: BaseModel) -> dict[str, Any]:
             value, default = _file_name(value), _file_name(default)
         if name != "name" and not field.is_required() and value == default:
             continue
-        kept[name] = identity(value) if isinstance(value, BaseModel) else value
+        kept[name] = _identity_of(value)
     return kept
+
+
+def _identity_of(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_identity_of(item) for item in value]
+    return identity(value) if isinstance(value, BaseModel) else value
 
 
 def _file_name(path: Any) -> Any:

@@ -1,36 +1,18 @@
-"""Settings of networks and losses."""
+"""Settings of networks."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from segsuite.config.base import PATH, Settings
-from segsuite.encoders import check_encoder_name
-from segsuite.errors import ConfigError, unknown_name
+from segsuite.config.deeplabv3 import DeepLabV3Model, DeepLabV3PlusModel
+from segsuite.config.encoder import EncoderName
+from segsuite.config.fcn import FcnModel
+from segsuite.config.upsampler import Match, Upsampler, check_match
 from segsuite.models import MODELS
-from segsuite.upsamplers import UPSAMPLERS
 
 SMP_MODELS = sorted(name for name in MODELS if name.startswith("smp/"))
 PlainValue = str | int | float | bool | None | tuple[Any, ...]
-
-
-def _encoder(name: str) -> str:
-    try:
-        check_encoder_name(name)
-    except ConfigError as error:
-        raise PydanticCustomError("unknown_name", "{what}", {"what": error.what}) from error
-    return name
-
-
-def _upsampler(name: str) -> str:
-    if name not in UPSAMPLERS:
-        raise PydanticCustomError("unknown_name", "{what}", {"what": unknown_name("upsampler", name, UPSAMPLERS)})
-    return name
-
-
-EncoderName = Annotated[str, AfterValidator(_encoder)]
-UpsamplerName = Annotated[str, AfterValidator(_upsampler), Field(json_schema_extra={"enum": sorted(UPSAMPLERS)})]
 
 
 class UNetModel(Settings):
@@ -42,12 +24,22 @@ class UNetModel(Settings):
     """Backbone: a name of segmentation-models-pytorch, or `tu-` and a name of timm."""
     weights: str = Field("none", json_schema_extra=PATH)
     """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file."""
-    upsampler: UpsamplerName = "bilinear_conv"
+    upsampler: Upsampler = "bilinear_conv"
     """Operator that enlarges features in each seam of the decoder."""
     decoder_channels: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (256, 128, 64, 32, 16), min_length=1, max_length=5
     )
     """Output channels of the decoder's blocks, coarse to fine; each block enlarges by 2."""
+    match: Match = "none"
+    """Scales decoder_channels by one factor until the network has as many parameters, or multiply-adds, as with the
+    upsampler `match_to`; what was achieved is in the result."""
+    match_to: Upsampler = "bilinear_conv"
+    """Upsampler whose network is the measure of `match`."""
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "UNetModel":
+        check_match(self.match, self.match_to)
+        return self
 
 
 class SmpModel(Settings):
@@ -72,18 +64,11 @@ def _network(value: Any) -> str | None:
     return "smp" if name in SMP_MODELS else name
 
 
-Model = Annotated[Annotated[UNetModel, Tag("unet")] | Annotated[SmpModel, Tag("smp")], Discriminator(_network)]
-
-
-class CrossEntropyLoss(Settings):
-    """Softmax cross entropy, averaged over the pixels that are not void."""
-
-    name: Literal["cross_entropy"] = "cross_entropy"
-    """Which loss."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Share of the target spread evenly over all classes, 0 to below 1."""
-    class_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = None
-    """One weight a class, at least 0; None: all 1. The weighted sum is divided by the sum of the pixels' weights."""
-
-
-Loss = CrossEntropyLoss
+Model = Annotated[
+    Annotated[DeepLabV3Model, Tag("deeplabv3")]
+    | Annotated[DeepLabV3PlusModel, Tag("deeplabv3plus")]
+    | Annotated[FcnModel, Tag("fcn")]
+    | Annotated[UNetModel, Tag("unet")]
+    | Annotated[SmpModel, Tag("smp")],
+    Discriminator(_network),
+]

@@ -73,6 +73,9 @@ class Train(Settings):
     """Ends training after so many optimizer steps, at least 1; None: after `epochs`."""
     overfit_batches: int = Field(0, ge=0)
     """A sanity run: train without augmentation on so many fixed batches and evaluate on the same images; 0: off."""
+    match_gradient_norm: bool = False
+    """Multiply the loss by the constant that makes the norm of its gradient to the logits, on the first batch, that of
+    plain cross entropy, so that losses are not compared at different step sizes."""
     deterministic: Literal["off", "warn", "strict"] = "off"
     """Whether operators without a deterministic CUDA version are let be, warned of or refused."""
 

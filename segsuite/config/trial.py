@@ -8,8 +8,10 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from segsuite.config.base import EXECUTION, Settings, identity, models_in
+from segsuite.config.checkerboard import Checkerboard
 from segsuite.config.data import Augment, Data
-from segsuite.config.model import CrossEntropyLoss, Loss, Model
+from segsuite.config.loss import CrossEntropyLoss, Loss
+from segsuite.config.model import Model
 from segsuite.config.tracking import Wandb
 from segsuite.config.training import Evaluation, Execution, Train
 from segsuite.errors import ConfigError, unknown_name
@@ -35,6 +37,8 @@ class TrialSettings(Settings):
     """Training."""
     evaluation: Evaluation = Evaluation()
     """What is scored at the end."""
+    checkerboard: Checkerboard = Checkerboard()
+    """Whether the patterns that upsampling leaves are measured."""
     execution: Execution = Field(Execution(), json_schema_extra=EXECUTION)
     """How it is executed; not part of the trial's identity."""
     tracker: Literal["wandb", "tensorboard", "none"] = Field("wandb", json_schema_extra=EXECUTION)

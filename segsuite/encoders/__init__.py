@@ -1,8 +1,9 @@
 """Encoders: pretrained or random backbones behind one interface.
 
-Contract (tests/contracts/test_encoders.py): `build_encoder(name, weights)` gives an Encoder with
+Contract (tests/contracts/test_encoders.py): `build_encoder(name, weights, output_stride)` gives an Encoder with
   * `channels`, `strides`: of its features, fine to coarse, strides powers of two, the input itself not among
-    them;
+    them; output_stride 8 or 16 replaces later strides by dilation, and those features repeat that stride:
+    (2, 4, 8, 8, 8);
   * forward(x_NCHW normalised) -> list of those features; (N, channels[i], H / strides[i], W / strides[i])
     when 32 divides H and W;
   * `mean`, `std`: RGB on the 0..1 scale, as the weights expect; `weights_file`: the local file they came
@@ -14,22 +15,45 @@ there is one, else a download: see weights.py), or the path of a .safetensors, .
 imports no torch.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from segsuite.encoders.names import SMP_NATIVE, TIMM_COMMON, canonical_name, check_encoder_name
+from segsuite.encoders.names import (
+    SMP_NATIVE,
+    TIMM_COMMON,
+    canonical_name,
+    check_dilatable,
+    check_encoder_name,
+    check_multi_grid,
+    dilatable,
+)
 
 if TYPE_CHECKING:
     from segsuite.encoders.library import Encoder
 
-__all__ = ["ENCODERS", "build_encoder", "canonical_name", "check_encoder_name"]
+__all__ = [
+    "ENCODERS",
+    "build_encoder",
+    "canonical_name",
+    "check_dilatable",
+    "check_encoder_name",
+    "check_multi_grid",
+    "dilatable",
+]
 
 ENCODERS: dict[str, tuple[str, ...]] = {"smp": SMP_NATIVE, "timm": TIMM_COMMON}
 
 
-def build_encoder(name: str, weights: str = "none") -> "Encoder":
-    """The encoder `name`. Raises ConfigError for an unknown name, or weights that are missing or do not
-    fit."""
+def build_encoder(
+    name: str, weights: str = "none", output_stride: int = 32, multi_grid: Sequence[int] | None = None
+) -> "Encoder":
+    """The encoder `name`. output_stride: 8, 16 or 32; multi_grid: unit rates of a ResNet's last blocks (see
+    dilation.py).
+
+    Raises ConfigError for an unknown name, weights that are missing or do not fit, or a dilation that it cannot
+    have.
+    """
     check_encoder_name(name)
     from segsuite.encoders.library import build
 
-    return build(name, weights)
+    return build(name, weights, output_stride, multi_grid)

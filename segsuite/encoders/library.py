@@ -1,12 +1,14 @@
 """Encoders of segmentation-models-pytorch, which also wraps timm (`tu-`), behind the suite's interface."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import timm
 from torch import Tensor, nn
 
+from segsuite.encoders.dilation import dilate
 from segsuite.encoders.names import canonical_name
 from segsuite.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, load_pretrained, pretrained
 from segsuite.errors import ConfigError, unknown_name
@@ -15,14 +17,14 @@ from segsuite.errors import ConfigError, unknown_name
 class Encoder(nn.Module):
     """A backbone with features of several strides; the contract stands in the package docstring."""
 
-    def __init__(self, name: str, body: nn.Module, weights: str = "none") -> None:
+    def __init__(self, name: str, body: nn.Module, weights: str = "none", output_stride: int = 32) -> None:
         super().__init__()
         self.name, self.weights, self.body = name, weights, body
         outputs: list[int] = list(body.out_channels)  # type: ignore[arg-type]  # a list on every smp encoder
         # smp puts the input itself first, except for VGG, and 0 channels where a stride has no feature
         self._kept = tuple(i for i, c in enumerate(outputs) if c > 0 and not (i == 0 and c == 3))
         self.channels: tuple[int, ...] = tuple(outputs[i] for i in self._kept)
-        self.strides: tuple[int, ...] = tuple(2**i for i in self._kept)
+        self.strides: tuple[int, ...] = tuple(min(2**i, output_stride) for i in self._kept)
         source = pretrained(name, weights)
         if source is not None:
             load_pretrained(body, source)
@@ -35,14 +37,18 @@ class Encoder(nn.Module):
         return [features[i] for i in self._kept]
 
 
-def build(name: str, weights: str = "none") -> Encoder:
+def build(
+    name: str, weights: str = "none", output_stride: int = 32, multi_grid: Sequence[int] | None = None
+) -> Encoder:
     """The encoder `name` with its weights; see the package docstring. Raises ConfigError."""
-    return Encoder(name, construct(canonical_name(name)), weights)
+    body = construct(canonical_name(name))
+    dilate(body, name, output_stride, multi_grid)
+    return Encoder(name, body, weights, output_stride)
 
 
-def construct(smp_name: str) -> nn.Module:
-    """The smp encoder with random weights. Raises ConfigError when timm does not know the name or it has
-    other strides."""
+def construct(smp_name: str, depth: int = 5) -> nn.Module:
+    """The smp encoder with random weights and the features of strides up to 2^depth. Raises ConfigError when
+    timm does not know the name or it has other strides."""
     check_timm_name(smp_name)
     with warnings.catch_warnings():
         # smp calls its own `timm-` names deprecated; they are kept for results that were made with them
@@ -50,7 +56,7 @@ def construct(smp_name: str) -> nn.Module:
         try:
             # None, not False: smp 0.6.0 downloads pretrained weights for any other value (`pretrained=weights
             # is not None`)
-            body: nn.Module = smp.encoders.get_encoder(smp_name, in_channels=3, depth=5, weights=None)
+            body: nn.Module = smp.encoders.get_encoder(smp_name, in_channels=3, depth=depth, weights=None)
         except (ValueError, RuntimeError, AttributeError, TypeError) as error:
             raise ConfigError(
                 f"encoder '{smp_name}' cannot give features of strides 2..32: {error}",

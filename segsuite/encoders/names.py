@@ -5,7 +5,9 @@ gives); TIMM_COMMON are timm names that may be written without the prefix `tu-`.
 `tu-<timm name>`.
 """
 
+import difflib
 import re
+from collections.abc import Sequence
 
 from segsuite.errors import ConfigError, unknown_name
 
@@ -43,6 +45,27 @@ TIMM_COMMON: tuple[str, ...] = (
     "convnext_atto", "convnext_nano", "convnext_tiny", "convnext_small", "convnextv2_tiny", "pvt_v2_b0",
 )  # fmt: skip
 
+# Families whose strides can be replaced by dilation exactly (dilation.py says what that means, and
+# tests/encoders/test_dilation.py proves it on members of each), as regular expressions of the name without `tu-`,
+# `timm-` and timm's `.tag`. Not among them: attention over the whole image (MiT, PVT), branches of several strides
+# (HRNet), and unpadded Inceptions.
+DILATABLE: tuple[str, ...] = (
+    r"convnext(v2)?_(atto|femto|pico|nano|tiny|small|base|large)",
+    r"cs(presnet|pdarknet)\d+", r"darknet53",
+    r"densenet\d+", r"dla34", r"dpn\d+b?",
+    r"(tf_)?efficientnet(v2)?[-_](lite\d|b\d|s|m|l|xl|l2)",
+    r"ghostnet_\d+", r"inception(v4|resnetv2)", r"mnasnet_\d+",
+    r"mobilenet_v2", r"mobilenetv[12]_\d+d?", r"(tf_)?mobilenetv3_(small|large)_\d+",
+    r"mobilenetv4_conv_(small|medium|large)", r"mobileone_s\d",
+    r"regnet[xy]_\d+", r"repvgg_[ab]\d",
+    r"res2net\d+_\d+w_\ds", r"resnest\d+d",
+    r"(se_?|sk|wide_)?resnet\d+d?(_2)?", r"(se_?|sk)?resnext\d+_\d+x\d+d", r"senet154",
+    r"vgg\d+(_bn)?", r"(ese_)?vovnet\d+[ab](_dw)?", r"xception(41|65|71)?",
+)  # fmt: skip
+
+# ResNets by their depth -> residual blocks of the last stage, which multi_grid gives rates.
+LAST_BLOCKS = {"10": 1, "14": 1, "18": 2, "26": 2, "34": 3, "50": 3, "101": 3, "152": 3}
+_RESNET = re.compile(r"(?:se_?|sk|wide_)?resnex?t(\d+)(?:d|_2|_\d+x\d+d)?")
 _TIMM_NAME = re.compile(r"tu-[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 
 
@@ -65,3 +88,44 @@ def check_encoder_name(name: str) -> None:
         unknown_name("encoder", name, SMP_NATIVE + TIMM_COMMON),
         advice="take a valid name, or tu-<name> for any other timm model",
     )
+
+
+def dilatable(name: str) -> bool:
+    """Whether build_encoder can give `name` an output stride of 8 or 16.
+
+    >>> dilatable("resnet50"), dilatable("tu-resnet50.a1_in1k"), dilatable("mit_b0")
+    (True, True, False)
+    """
+    return any(re.fullmatch(pattern, _family(name)) for pattern in DILATABLE)
+
+
+def check_dilatable(name: str) -> None:
+    """Raises ConfigError that names encoders with dilation unless `name` is one of them."""
+    if dilatable(name):
+        return
+    near = difflib.get_close_matches(name, [known for known in SMP_NATIVE + TIMM_COMMON if dilatable(known)], n=3)
+    known = dict.fromkeys([*near, "resnet50", "mobilenetv3_large_100", "tf_efficientnet_lite0", "convnext_tiny"])
+    raise ConfigError(
+        f"the strides of encoder '{name}' cannot be replaced by dilation",
+        advice=f"take output_stride: 32, or an encoder with dilation: {', '.join(known)}",
+    )
+
+
+def check_multi_grid(name: str, multi_grid: Sequence[int]) -> None:
+    """Raises ConfigError unless `name` is a ResNet with as many blocks in its last stage as `multi_grid` has rates,
+    each at least 1."""
+    resnet = _RESNET.fullmatch(_family(name))
+    blocks = LAST_BLOCKS.get(resnet[1], 0) if resnet else 0
+    if not blocks:
+        raise ConfigError(
+            f"multi_grid is defined for ResNets, which encoder '{name}' is not", advice="leave multi_grid out"
+        )
+    if len(multi_grid) != blocks or min(multi_grid) < 1:
+        raise ConfigError(
+            f"multi_grid is {list(multi_grid)}, the last stage of encoder '{name}' has {blocks} blocks",
+            advice="give one rate of at least 1 a block",
+        )
+
+
+def _family(name: str) -> str:
+    return name.removeprefix("tu-").removeprefix("timm-").partition(".")[0]

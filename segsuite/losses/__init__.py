@@ -1,14 +1,18 @@
 """Losses: how far logits are from labels.
 
 Contract (tests/contracts/test_losses.py runs it for every name below):
-  * forward(logits_NCHW, labels_NHW) gives a scalar fp32, also from bf16 logits or under autocast;
+  * forward(logits_NCHW, labels_NHW) gives a scalar fp32, also from bf16 logits or under autocast (fp64 from fp64);
+  * adding a number to all logits of a pixel changes nothing;
   * labels are uint8, int32 or int64 class ids, 255 (`ignore_index`) = void;
   * void pixels have no weight: their logits may be anything, NaN too, and their gradient is exactly 0;
   * a batch of void pixels only gives exactly 0 with a gradient of exactly 0;
   * a label that is neither a class nor void raises DataError naming it (on a CPU; on CUDA the kernel's own
-    assertion stops the process, because a check there would make every step wait for the device).
+    assertion stops the process, because a check there would make every step wait for the device);
+  * nothing in it makes the host wait for a device, and no operation is refused by torch's deterministic mode;
+  * the order of the images does not matter; `additive` says whether gradients may be accumulated over parts of a batch.
 
-A new loss is one file and one line here. This module imports no torch.
+A new loss is one file and one line here, and its settings in config/loss.py; docs of the base in base.py. This module
+imports no torch.
 """
 
 import inspect
@@ -18,20 +22,42 @@ from segsuite.errors import ConfigError, unknown_name
 from segsuite.families import resolve
 
 if TYPE_CHECKING:
-    from torch import nn
+    from segsuite.losses.base import Loss
 
 LOSSES: dict[str, str] = {
+    "boundary": "segsuite.losses.boundary:Boundary",
+    "boundary_weighted_cross_entropy": "segsuite.losses.boundary_weighted:BoundaryWeightedCrossEntropy",
+    "class_balanced_cross_entropy": "segsuite.losses.class_balanced:ClassBalancedCrossEntropy",
     "cross_entropy": "segsuite.losses.cross_entropy:CrossEntropy",
+    "dice": "segsuite.losses.dice:Dice",
+    "focal": "segsuite.losses.focal:Focal",
+    "focal_tversky": "segsuite.losses.focal_tversky:FocalTversky",
+    "generalised_dice": "segsuite.losses.generalised_dice:GeneralisedDice",
+    "jaccard": "segsuite.losses.jaccard:Jaccard",
+    "logit_adjusted_cross_entropy": "segsuite.losses.logit_adjusted:LogitAdjustedCrossEntropy",
+    "lovasz_softmax": "segsuite.losses.lovasz_softmax:LovaszSoftmax",
+    "ohem_cross_entropy": "segsuite.losses.ohem:OhemCrossEntropy",
+    "poly_cross_entropy": "segsuite.losses.poly:PolyCrossEntropy",
+    "recall_weighted_cross_entropy": "segsuite.losses.recall_weighted:RecallWeightedCrossEntropy",
+    "sum": "segsuite.losses.weighted_sum:WeightedSum",
+    "topk_cross_entropy": "segsuite.losses.topk:TopkCrossEntropy",
+    "tversky": "segsuite.losses.tversky:Tversky",
+    "unified_focal": "segsuite.losses.unified_focal:UnifiedFocal",
 }
 
 
-def build_loss(name: str, **settings: Any) -> "nn.Module":
-    """The loss `name` with its settings. Raises ConfigError for an unknown name or setting, or a value out of
-    range."""
+def build_loss(name: str, weight: float = 1.0, **settings: Any) -> "Loss":
+    """The loss `name` with its settings, times `weight`. Raises ConfigError for an unknown or missing setting, or a
+    value out of range."""
+    if weight != 1.0 and name != "sum":
+        return build_loss("sum", terms=[{"name": name, "weight": weight, **settings}])
     loss_class = resolve("loss", LOSSES, name)
     known = inspect.signature(loss_class).parameters
     for setting in settings:
         if setting not in known:
             raise ConfigError(unknown_name(f"setting of loss '{name}'", setting, known))
-    loss: nn.Module = loss_class(**settings)
+    missing = [key for key, parameter in known.items() if parameter.default is parameter.empty and key not in settings]
+    if missing:
+        raise ConfigError(f"loss '{name}' needs {' and '.join(missing)}", advice="it has no default: give it")
+    loss: Loss = loss_class(**settings)
     return loss

@@ -14,3 +14,10 @@ SCALAR_SCORES: tuple[str, ...] = (
     "mean_dice",
 )
 CLASS_SCORES: tuple[str, ...] = ("iou", "dice", "precision", "recall")
+# Along the borders of classes (boundary.py), and what is counted for them in each image and class.
+BOUNDARY_SCORES: tuple[str, ...] = ("boundary_iou", "boundary_iou_2px", "boundary_f", "trimap_iou_3px")
+BOUNDARY_COLUMNS: tuple[str, ...] = (
+    *("iou_intersection", "iou_union", "iou_2px_intersection", "iou_2px_union"),
+    *("f_predicted_matched", "f_predicted", "f_label_matched", "f_label"),
+    *("trimap_3px_intersection", "trimap_3px_union"),
+)

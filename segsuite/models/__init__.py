@@ -6,10 +6,14 @@ SegmentationNetwork with
     >= 1: it normalises as the encoder's weights expect, pads right and bottom to a multiple of the stride,
     and crops back;
   * `encoder_parameters()` and `decoder_parameters()`: disjoint, together all;
-  * `seams()`: the places where an upsampler is plugged in (none in smp models, whose decoders fix theirs).
+  * `seams()`: the places where an upsampler is plugged in (none in smp models, whose decoders fix theirs);
+  * `matched`: what matching.py made of the decoder's widths, a plain dict, or None.
 
-unet settings: encoder, weights, upsampler, decoder_channels. smp/<Architecture> settings: encoder, weights,
-options (passed to smp's constructor); names compare without regard to case. A new model is one file and one
+The suite's own cores also have decode(features fine to coarse, image_NCHW) -> logits_NCHW, with forward(x) =
+decode(encoder(x), x).
+
+Settings are the arguments of the builder below, beside its name and num_classes. smp/<Architecture> settings: encoder,
+weights, options (passed to smp's constructor); names compare without regard to case. A new model is one file and one
 line here. This module imports no torch.
 """
 
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from segsuite.models.network import SegmentationNetwork
 
 MODELS: dict[str, str] = {
+    "deeplabv3": "segsuite.models.deeplabv3:build_deeplabv3",
+    "deeplabv3plus": "segsuite.models.deeplabv3:build_deeplabv3plus",
+    "fcn": "segsuite.models.fcn:build_fcn",
     "unet": "segsuite.models.unet:build_unet",
     "smp/DPT": "segsuite.models.smp:build_smp",
     "smp/DeepLabV3": "segsuite.models.smp:build_smp",

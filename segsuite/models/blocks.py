@@ -1,11 +1,17 @@
-"""Building blocks of decoders, and initialisation that depends on a module's name only."""
+"""Building blocks of decoders, what guides their upsamplers, and initialisation that depends on a module's name
+only."""
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 
+from segsuite.encoders.library import Encoder
 from segsuite.upsamplers.base import Upsampler
+
+IMAGE_CHANNELS = 3
 
 
 class ConvBnRelu(nn.Sequential):
@@ -17,6 +23,22 @@ class ConvBnRelu(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
+
+
+def guide_channels(encoder: Encoder, stride: int) -> int:
+    """Channels of what `guide` gives at `stride`."""
+    return dict(zip(encoder.strides, encoder.channels, strict=True)).get(stride, IMAGE_CHANNELS)
+
+
+def guide(encoder: Encoder, features: Sequence[Tensor], image_NCHW: Tensor, stride: int) -> Tensor:
+    """What guides an upsampler to `stride`: the encoder's feature of that stride, or else the image, averaged to it.
+
+    features: those of the encoder, fine to coarse; image (N, 3, H, W) normalised, H and W multiples of `stride`.
+    """
+    feature_NCHW = dict(zip(encoder.strides, features, strict=True)).get(stride)
+    if feature_NCHW is not None:
+        return feature_NCHW
+    return image_NCHW if stride == 1 else F.avg_pool2d(image_NCHW, stride)
 
 
 def initialise_by_name(root: nn.Module, skip: nn.Module) -> None:

@@ -3,7 +3,7 @@ place."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,10 +38,16 @@ class SegmentationNetwork(nn.Module):
     core: (N, 3, H, W) normalised, H and W multiples of `stride` and at least `min_size` -> (N, num_classes,
     H, W); `core.encoder` is its pretrained part. Padding is 0 after normalisation, the mean colour, and its
     logits are cut off.
+
+    A core with an auxiliary head has `auxiliary_weight` and leaves its logits in `auxiliary_logits` when it
+    trains. They are here, cut likewise, until they are taken: `auxiliary_logits` (N, num_classes, H, W) or None,
+    whose loss times `auxiliary_weight` belongs to the training loss.
     """
 
     scale_1C11: Tensor
     shift_1C11: Tensor
+    matched: dict[str, Any] | None = None
+    """What matching.py made of the decoder's widths, when they were to be matched."""
 
     def __init__(
         self,
@@ -55,6 +61,8 @@ class SegmentationNetwork(nn.Module):
         super().__init__()
         self.core, self.num_classes, self.stride, self.min_size = core, num_classes, stride, min_size
         self._seams = list(seams)
+        self.auxiliary_weight: float = getattr(core, "auxiliary_weight", 0.0)
+        self.auxiliary_logits: Tensor | None = None
         std = torch.tensor(preprocessing.std)
         # in the state dict: a checkpoint must not be used with the preprocessing of other weights
         self.register_buffer("scale_1C11", (1 / std).view(1, 3, 1, 1))
@@ -74,7 +82,17 @@ class SegmentationNetwork(nn.Module):
         scale = self.scale_1C11 / 255 if images_NCHW.dtype == torch.uint8 else self.scale_1C11
         x_NCHW = torch.addcmul(self.shift_1C11, images_NCHW.to(scale.dtype), scale)
         logits_NCHW: Tensor = self.core(self._pad(x_NCHW))
+        auxiliary_NCHW = getattr(self.core, "auxiliary_logits", None)
+        self.auxiliary_logits = None if auxiliary_NCHW is None else auxiliary_NCHW[..., :height, :width]
         return logits_NCHW[..., :height, :width]
+
+    def take_auxiliary_logits(self) -> Tensor | None:
+        """`auxiliary_logits`, which are None after that: their graph is not kept longer than the step."""
+        taken = self.auxiliary_logits
+        self.auxiliary_logits = None
+        if taken is not None:
+            self.core.auxiliary_logits = None  # type: ignore[assignment]  # a plain attribute
+        return taken
 
     def _pad(self, x_NCHW: Tensor) -> Tensor:
         height, width = x_NCHW.shape[-2:]

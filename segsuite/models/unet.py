@@ -1,6 +1,7 @@
 """U-Net (Ronneberger et al. 2015, arXiv 1505.04597) on any encoder, its upsampler a parameter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 from segsuite.encoders import build_encoder
 from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError
-from segsuite.models.blocks import ConvBnRelu, initialise_by_name
+from segsuite.models.blocks import ConvBnRelu, guide, guide_channels, initialise_by_name
+from segsuite.models.matching import match_widths
 from segsuite.models.network import Seam, SegmentationNetwork
 from segsuite.upsamplers import build_upsampler
 
@@ -16,20 +18,28 @@ from segsuite.upsamplers import build_upsampler
 class DecoderBlock(nn.Module):
     """Upsampler to twice the size and `out_channels`, the skip beside it, two conv-bn-relu.
 
-    (N, in_channels, H, W) and a skip (N, skip_channels, 2H, 2W) or None -> (N, out_channels, 2H, 2W).
+    (N, in_channels, H, W), a skip (N, skip_channels, 2H, 2W) or None, and, where the upsampler needs it, a guide
+    (N, guide_channels, 2H, 2W) -> (N, out_channels, 2H, 2W).
     """
 
-    def __init__(self, upsampler: str, in_channels: int, skip_channels: int, out_channels: int) -> None:
+    def __init__(
+        self,
+        upsampler: str | Mapping[str, Any],
+        in_channels: int,
+        skip_channels: int,
+        guide_channels: int,
+        out_channels: int,
+    ) -> None:
         super().__init__()
-        self.upsampler = build_upsampler(upsampler, in_channels, out_channels, factor=2)
+        self.upsampler = build_upsampler(upsampler, in_channels, out_channels, 2, guide_channels)
         self.convs = nn.Sequential(
             ConvBnRelu(out_channels + skip_channels, out_channels), ConvBnRelu(out_channels, out_channels)
         )
 
-    def forward(self, x_NCHW: Tensor, skip_NCHW: Tensor | None) -> Tensor:
+    def forward(self, x_NCHW: Tensor, skip_NCHW: Tensor | None, guide_NCHW: Tensor | None = None) -> Tensor:
         # the size of the skip: some backbones (Inception) round it otherwise than by halving
         size = None if skip_NCHW is None else (skip_NCHW.shape[-2], skip_NCHW.shape[-1])
-        enlarged_NCHW = self.upsampler(x_NCHW, size=size, guide=skip_NCHW)
+        enlarged_NCHW = self.upsampler(x_NCHW, size=size, guide=guide_NCHW)
         if skip_NCHW is not None:
             enlarged_NCHW = torch.cat([enlarged_NCHW, skip_NCHW], dim=1)
         y_NCHW: Tensor = self.convs(enlarged_NCHW)
@@ -42,7 +52,13 @@ class UNet(nn.Module):
     (N, 3, H, W) -> (N, num_classes, H, W); H and W multiples of the encoder's last stride.
     """
 
-    def __init__(self, encoder: Encoder, num_classes: int, upsampler: str, decoder_channels: Sequence[int]) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        upsampler: str | Mapping[str, Any],
+        decoder_channels: Sequence[int],
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.stride = encoder.strides[-1]
@@ -60,18 +76,31 @@ class UNet(nn.Module):
         # differ between arms
         with torch.random.fork_rng(devices=[]):
             self.blocks = nn.ModuleList(
-                DecoderBlock(upsampler, widths[i], skip_channels.get(stride, 0), widths[i + 1])
+                DecoderBlock(
+                    upsampler,
+                    widths[i],
+                    skip_channels.get(stride, 0),
+                    guide_channels(encoder, stride),
+                    widths[i + 1],
+                )
                 for i, stride in enumerate(self.skip_strides)
             )
             self.head = nn.Conv2d(widths[-1], num_classes, 3, padding=1)
         initialise_by_name(self, skip=encoder)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        features = self.encoder(x_NCHW)
-        y_NCHW: Tensor = features[-1]
+        return self.decode(self.encoder(x_NCHW), x_NCHW)
+
+    def decode(self, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+        """Logits (N, num_classes, H, W) of the encoder's features, fine to coarse, and the image (N, 3, H, W) they
+        come from."""
+        y_NCHW = features[-1]
         skips = dict(zip(self.encoder.strides[:-1], features[:-1], strict=True))
         for block, stride in zip(self.blocks, self.skip_strides, strict=True):
-            y_NCHW = block(y_NCHW, skips.get(stride))
+            assert isinstance(block, DecoderBlock)
+            needed = block.upsampler.needs_guide
+            guide_NCHW = guide(self.encoder, features, image_NCHW, stride) if needed else None
+            y_NCHW = block(y_NCHW, skips.get(stride), guide_NCHW)
         logits_NCHW: Tensor = self.head(y_NCHW)
         return logits_NCHW
 
@@ -89,11 +118,26 @@ def build_unet(
     num_classes: int,
     encoder: str = "resnet18",
     weights: str = "none",
-    upsampler: str = "bilinear_conv",
+    upsampler: str | Mapping[str, Any] = "bilinear_conv",
     decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
+    match: str = "none",
+    match_to: str | Mapping[str, Any] = "bilinear_conv",
 ) -> SegmentationNetwork:
-    """U-Net for images of any size. encoder, weights, upsampler: names of those families; decoder_channels:
-    coarse to fine."""
+    """U-Net for images of any size.
+
+    encoder, weights: names of that family; upsampler, match_to: a name or a mapping (see segsuite.upsamplers);
+    decoder_channels: coarse to fine; match: none, parameters or multiply_adds (see matching.py).
+    """
     built = build_encoder(encoder, weights)
-    core = UNet(built, num_classes, upsampler, decoder_channels)
-    return SegmentationNetwork(core, num_classes, built, core.stride, core.stride, core.seams())
+    widths, matched = match_widths(
+        lambda encoder, upsampler, widths: UNet(encoder, num_classes, upsampler, widths),
+        built,
+        upsampler,
+        decoder_channels,
+        match,
+        match_to,
+    )
+    core = UNet(built, num_classes, upsampler, widths)
+    network = SegmentationNetwork(core, num_classes, built, core.stride, core.stride, core.seams())
+    network.matched = matched
+    return network

@@ -17,37 +17,43 @@ from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.style import template
 
 FOLDER = Path(__file__).parent
+TEMPLATES = FOLDER / "templates"
 PLOTLY = FOLDER / "static" / "plotly-cartesian.min.js"
 
 
 def render(material: Material, sections: Sequence[Section], version: str = "") -> str:
     """The whole page. With a `version` it asks the local server of `--serve` whether there is another one to load."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"minus": minus, "unbroken": unbroken}
-    scripts = [_read(PLOTLY), _read(FOLDER / "templates" / "page.js")]
+    scripts = [read(PLOTLY), read(TEMPLATES / "page.js")]
     if version:
-        scripts.append(_read(FOLDER / "templates" / "live.js"))
+        scripts.append(read(TEMPLATES / "live.js"))
     figures = {figure.name: drawn(figure) for section in sections for figure in section.figures}
     data = {"figures": figures, "templates": {"light": template(), "dark": template(dark=True)}}
     # No part of a template is rendered twice, and nothing is replaced in the finished text: the scripts hold HTML tags.
-    return environment.get_template("page.html").render(
+    return environment().get_template("page.html").render(
         gathered=material.gathered,
         answers=material.answers,
         overview=overview(material),
         sections=sections,
         methods=methods(material),
-        style=_read(FOLDER / "templates" / "page.css"),
+        style=read(TEMPLATES / "page.css"),
         scripts=scripts,
         data=json_for_script(data),
         policy=policy(scripts, live=bool(version)),
         version=version,
     )
+
+
+def environment() -> jinja2.Environment:
+    """The templates, with everything escaped that is not marked safe."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"minus": minus, "unbroken": unbroken}
+    return made
 
 
 def drawn(figure: Figure) -> dict[str, Any]:
@@ -91,6 +97,7 @@ def unbroken(text: str) -> str:
     return re.sub(r"(?<=\w)-(?=\w)", "\N{NON-BREAKING HYPHEN}", text)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of a template, script or style sheet as it is."""
     # Trailing spaces and line ends count: the policy names scripts by the hash of their text.
     return path.read_text(encoding="utf-8")

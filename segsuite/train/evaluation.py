@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from segsuite.metrics.boundary import boundary_counts
 from segsuite.metrics.confusion import counts_of, image_matrices, predict
 from segsuite.metrics.scores import Scores
 from segsuite.train.callbacks import Report, StopRequest
@@ -17,10 +18,12 @@ AUTOCAST = {"bf16-mixed": torch.bfloat16, "fp16-mixed": torch.float16}
 
 @dataclass(frozen=True)
 class Evaluated:
-    """`counts` int64 (N, C, 3): TP, FP, FN of each image and class; `samples` (N,): their indices in the split."""
+    """`counts` int64 (N, C, 3): TP, FP, FN of each image and class; `boundary_counts` int64 (N, C, 10): the
+    BOUNDARY_COLUMNS of metrics; `samples` (N,): their indices in the split."""
 
     scores: Scores
     counts: np.ndarray
+    boundary_counts: np.ndarray
     samples: np.ndarray
 
 
@@ -36,7 +39,7 @@ def evaluate(
 ) -> Evaluated:
     """Runs `network` over all batches of `loader`. Raises NonFiniteError for logits that are not finite."""
     network.eval().to(device)
-    counts, samples, done = [], [], 0
+    counts, boundaries, samples, done = [], [], [], 0
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     for batch in loader:
         stop.leave_if_set()
@@ -44,11 +47,19 @@ def evaluate(
             images, labels = group["image"].to(device, non_blocking=True), group["label"].to(device, non_blocking=True)
             with torch.autocast(device, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
                 logits_NCHW = network(images)
-            matrices = image_matrices(predict(logits_NCHW), labels, num_classes).cpu()
+            predictions = predict(logits_NCHW)
+            matrices = image_matrices(predictions, labels, num_classes).cpu()
             matrix += matrices.sum(0)
             counts.append(counts_of(matrices))
+            pairs = zip(predictions.cpu().numpy(), group["label"].numpy(), strict=True)
+            boundaries += [boundary_counts(prediction, label, num_classes) for prediction, label in pairs]
             samples.append(group["index"])
             done += len(labels)
         report({"phase": "evaluate", "images": done})
     order = torch.argsort(torch.cat(samples))
-    return Evaluated(Scores(matrix.numpy()), torch.cat(counts)[order].numpy(), torch.cat(samples)[order].numpy())
+    return Evaluated(
+        Scores(matrix.numpy()),
+        torch.cat(counts)[order].numpy(),
+        np.stack(boundaries)[order.numpy()],
+        torch.cat(samples)[order].numpy(),
+    )

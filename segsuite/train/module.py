@@ -69,6 +69,9 @@ class SegmentationModule(pl.LightningModule):
         with Fp32DepthwiseBackward() if on_cpu else contextlib.nullcontext():
             logits_NCHW = self(batch["image"])
         loss: torch.Tensor = self.loss(logits_NCHW, batch["label"])
+        auxiliary_NCHW = self.network.take_auxiliary_logits()
+        if auxiliary_NCHW is not None:
+            loss = loss + self.network.auxiliary_weight * self.loss(auxiliary_NCHW, batch["label"])
         value = float(loss.detach())
         if not math.isfinite(value):
             raise NonFiniteError(

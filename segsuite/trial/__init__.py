@@ -9,17 +9,21 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 
 from segsuite.config import TrialSettings
+from segsuite.datasets.loader import Samples
 from segsuite.errors import ConfigError, Preempted
 from segsuite.io import atomic, manifest
 from segsuite.io.claims import claim
 from segsuite.io.store import RunDirectory, read_json
 from segsuite.losses import build_loss
+from segsuite.losses.gradient_norm import MeasuredLoss
 from segsuite.models import build_model
 from segsuite.models.network import SegmentationNetwork
 from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import StopRequest
+from segsuite.train.checkerboard import CheckerboardMeasurement, measure_at_the_end
 from segsuite.train.evaluation import evaluate
 from segsuite.train.fit import fit_or_resume, total_steps
 from segsuite.train.module import SegmentationModule
@@ -29,6 +33,8 @@ from segsuite.train.shown_images import ShownImages
 from segsuite.train.tracking import Subject, Tracker, tracked
 from segsuite.trial.data import TrialData, build_data
 from segsuite.trial.frozen import Frozen, read
+from segsuite.trial.label_fit import fit_to_labels
+from segsuite.trial.loss import resolve_loss
 from segsuite.trial.result import summarise, write_counts
 
 Report = Callable[[dict[str, Any]], None]
@@ -60,8 +66,9 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
                 machine = prepare(trial)
                 data = build_data(trial.settings)
                 network = build_network(trial, data)
+                fit_to_labels(network, data, run)
                 atomic.write_json(folder / "manifest.json", describe(data, network, machine))
-                train(trial, data, network, machine, run, stop, report, tracker)
+                of_loss = train(trial, data, network, machine, run, stop, report, tracker)
                 load_chosen_checkpoint(trial, network, run)
                 evaluated = evaluate(
                     network, data.scored, data.num_classes, machine.device, machine.precision, stop, report
@@ -75,7 +82,9 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
                     machine.precision,
                     folder / "samples",
                 )
+                measure_checkerboards(trial, data, network, folder)
                 result = summarise(trial, data, network, machine.device, machine.precision, evaluated, folder)
+                result |= of_loss
                 result["cost"]["attempt_seconds"] = time.time() - machine.started
                 run.finish(result)
                 tracker.finish(result)
@@ -130,30 +139,37 @@ def train(
     stop: StopRequest,
     report: Report,
     tracker: Tracker,
-) -> None:
-    """Trains the network, or continues to."""
+) -> dict[str, Any]:
+    """Trains the network, or continues to; what result.json says of the loss."""
     settings = trial.settings
-    loss = build_loss(**loss_options(settings, data.classes))
+    options, weights = loss_options(settings, data)
+    loss = MeasuredLoss(build_loss(**options), settings.train.match_gradient_norm)
     steps = total_steps(settings.train, len(data.training))
     module = SegmentationModule(network, loss, data.classes, settings.train, steps)
     minutes = settings.execution.checkpoint_minutes
     told = tracker.following(report, lambda: peak_memory_bytes(machine.device))
-    watching = [ShownImages(tracker, data.validation, machine.precision)] if tracker.images else []
+    watching: list[Callback] = [ShownImages(tracker, data.validation, machine.precision)] if tracker.images else []
+    if settings.checkerboard.measure:
+        watching.append(CheckerboardMeasurement(run.folder, data.validation, settings.checkerboard))
     fit_or_resume(
         module, data.training, data.validation, run, machine.device, machine.precision, minutes, stop, told, watching
     )
+    return {"loss_weights": weights, **loss.record()}
 
 
-def loss_options(settings: TrialSettings, classes: tuple[str, ...]) -> dict[str, Any]:
-    """The loss's arguments. Raises ConfigError when class weights and classes differ in number."""
-    options = settings.loss.model_dump()
-    weights = options.get("class_weights")
-    if weights is not None and len(weights) != len(classes):
-        raise ConfigError(
-            f"loss.class_weights has {len(weights)} numbers, the dataset {len(classes)} classes",
-            advice=f"give one weight for each of: {', '.join(classes)}",
-        )
-    return options
+def measure_checkerboards(trial: Frozen, data: TrialData, network: SegmentationNetwork, folder: Path) -> None:
+    """What the scored weights leave on the scored split, if the trial asks for it: artefacts.json and .npz."""
+    settings = trial.settings.checkerboard
+    if settings.measure:
+        measure_at_the_end(network, data.scored_dataset, data.scored_indices, settings, folder)
+
+
+def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+    """The loss's arguments, and every number a class among them by its setting, such as class weights made from the
+    training split. Raises ConfigError when numbers and classes do not fit."""
+    samples = data.training.dataset
+    assert isinstance(samples, Samples)
+    return resolve_loss(settings.loss.model_dump(), samples.dataset, data.training.sampler.indices)
 
 
 def load_chosen_checkpoint(trial: Frozen, network: SegmentationNetwork, run: RunDirectory) -> None:

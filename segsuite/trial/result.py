@@ -10,7 +10,8 @@ from torch import nn
 
 from segsuite.io import atomic
 from segsuite.io.store import events
-from segsuite.metrics import CLASS_SCORES, SCALAR_SCORES
+from segsuite.metrics import BOUNDARY_COLUMNS, CLASS_SCORES, SCALAR_SCORES
+from segsuite.metrics.boundary import boundary_scores
 from segsuite.train.cost import prediction_cost
 from segsuite.train.evaluation import Evaluated
 from segsuite.train.precision import peak_memory_bytes
@@ -19,11 +20,14 @@ from segsuite.trial.frozen import Frozen
 
 
 def write_counts(data: TrialData, evaluated: Evaluated, folder: Path) -> None:
-    """counts.npz: `counts` (N, C, 3) TP, FP, FN of each image and class, `confusion` (C, C), and what N and C are."""
+    """counts.npz: `counts` (N, C, 3) TP, FP, FN of each image and class, `confusion` (C, C), `boundary_counts`
+    (N, C, 10) with the names of its columns, and what N and C are."""
     samples = [int(index) for index in evaluated.samples]
     arrays: dict[str, Any] = {
         "counts": evaluated.counts,
         "confusion": evaluated.scores.confusion,
+        "boundary_counts": evaluated.boundary_counts.astype(np.int32),
+        "boundary_columns": np.array(BOUNDARY_COLUMNS),
         "names": np.array([data.scored_dataset.sample_name(index) for index in samples]),
         "sequences": np.array([data.scored_dataset.sequence(index) for index in samples]),
         "classes": np.array(data.classes),
@@ -44,6 +48,7 @@ def summarise(
         "seed": trial.seed,
         "scores": {name: scores[name] for name in SCALAR_SCORES},
         "class_scores": {name: dict(zip(data.classes, scores[name], strict=True)) for name in CLASS_SCORES},
+        "boundary_scores": boundary_scores(evaluated.boundary_counts, evaluated.scores.present),
         "absent_predicted": [data.classes[index] for index in scores["absent_predicted"]],
         "scored": {
             "split": data.scored_dataset.split,
@@ -56,6 +61,7 @@ def summarise(
             "train_seconds": sum(event["seconds"] for event in epochs),
             "images_per_second": statistics.median(event["images_per_second"] for event in epochs),
             "peak_memory_bytes": peak_memory_bytes(device),
+            "matched": getattr(network, "matched", None),
         },
         "epochs": len(epochs),
         "precision": precision,

@@ -1,41 +1,82 @@
-"""The contract of segsuite.losses, run for every name in the dict; F.cross_entropy is the reference of cross
-entropy."""
+"""The contract of segsuite.losses, run for every name in the dict with the settings of tests/losses/cases.py."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segsuite.errors import ConfigError, DataError
 from segsuite.losses import LOSSES, build_loss
-from segsuite.losses.cross_entropy import CrossEntropy
+from segsuite.losses import cross_entropy as cross_entropy_file
+from segsuite.losses import pixels as pixels_file
+from segsuite.losses import strips as strips_file
+from tests.losses.cases import CASES, batch, case_id, value_and_gradient
+from tests.losses.references import REFERENCES
 
-every_loss = pytest.mark.parametrize("name", LOSSES)
+Settings = dict[str, Any]
+every_loss = pytest.mark.parametrize(("name", "settings"), CASES, ids=case_id)
+every_name = pytest.mark.parametrize(
+    ("name", "settings"), {name: (name, settings) for name, settings in reversed(CASES)}.values(), ids=case_id
+)
 LABEL_TYPES = [torch.uint8, torch.int32, torch.int64]
 
 
-def batch(num_classes: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Logits (2, C, 6, 7) and uint8 labels with about a fifth void."""
-    generator = torch.Generator().manual_seed(seed)
-    logits_NCHW = torch.randn(2, num_classes, 6, 7, generator=generator) * 3
-    labels_NHW = torch.randint(0, num_classes, (2, 6, 7), generator=generator).to(torch.uint8)
-    labels_NHW[torch.rand(2, 6, 7, generator=generator) < 0.2] = 255
+def those(keep: Callable[[str, Settings], bool]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(("name", "settings"), [case for case in CASES if keep(*case)], ids=case_id)
+
+
+def without_class(label: int) -> tuple[Tensor, Tensor]:
+    logits_NCHW, labels_NHW = batch(seed=1)
+    return logits_NCHW, labels_NHW.masked_fill(labels_NHW == label, 0)
+
+
+def void_image() -> tuple[Tensor, Tensor]:
+    logits_NCHW, labels_NHW = batch(seed=2)
+    labels_NHW[1] = 255
     return logits_NCHW, labels_NHW
 
 
-def value_and_gradient(loss: nn.Module, logits_NCHW: Tensor, labels_NHW: Tensor) -> tuple[Tensor, Tensor]:
-    logits_NCHW = logits_NCHW.clone().requires_grad_()
-    value: Tensor = loss(logits_NCHW, labels_NHW)
-    value.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    assert logits_NCHW.grad is not None
-    return value.detach(), logits_NCHW.grad
+BATCHES = {"plain": batch(), "class 2 absent": without_class(2), "an image all void": void_image()}
+
+
+def test_every_loss_has_a_reference() -> None:
+    assert set(LOSSES) == set(REFERENCES)
 
 
 @every_loss
-def test_value_is_a_scalar_in_fp32_from_bf16_logits_under_autocast(name: str) -> None:
+@pytest.mark.parametrize("which", BATCHES)
+def test_equals_the_loops_over_pixels(name: str, settings: Settings, which: str) -> None:
+    logits_NCHW, labels_NHW = BATCHES[which]
+    expected = REFERENCES[name](logits_NCHW.double().numpy(), labels_NHW.numpy(), **settings)
+    loss = build_loss(name, **settings)
+    assert loss(logits_NCHW.double(), labels_NHW).item() == pytest.approx(expected, rel=1e-6)
+    assert loss(logits_NCHW, labels_NHW).item() == pytest.approx(expected, rel=1e-5)
+
+
+@every_loss
+def test_gradient_is_the_slope_of_the_value(name: str, settings: Settings) -> None:
     logits_NCHW, labels_NHW = batch()
-    loss = build_loss(name)
+    logits_NCHW, labels_NHW = logits_NCHW[..., :2, :3].double(), labels_NHW[..., :2, :3]
+    loss = build_loss(name, **settings)
+    assert torch.autograd.gradcheck(lambda logits: loss(logits, labels_NHW), logits_NCHW.requires_grad_())
+
+
+@every_loss
+def test_fp32_gradient_is_that_in_fp64(name: str, settings: Settings) -> None:
+    logits_NCHW, labels_NHW = batch(seed=3)
+    loss = build_loss(name, **settings)
+    _, gradient = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    _, exact = value_and_gradient(loss, logits_NCHW.double(), labels_NHW)
+    torch.testing.assert_close(gradient.double(), exact, rtol=0, atol=2e-6 * float(exact.abs().max()))
+
+
+@every_loss
+def test_value_is_a_scalar_in_fp32_from_bf16_logits_under_autocast(name: str, settings: Settings) -> None:
+    logits_NCHW, labels_NHW = batch()
+    loss = build_loss(name, **settings)
     with torch.autocast("cpu", torch.bfloat16):
         value = loss(logits_NCHW.bfloat16(), labels_NHW)
     assert value.dtype == torch.float32
@@ -44,140 +85,198 @@ def test_value_is_a_scalar_in_fp32_from_bf16_logits_under_autocast(name: str) ->
 
 
 @every_loss
-@pytest.mark.parametrize("dtype", LABEL_TYPES)
-def test_label_types_give_one_value(name: str, dtype: torch.dtype) -> None:
+def test_autocast_changes_neither_value_nor_gradient(name: str, settings: Settings) -> None:
     logits_NCHW, labels_NHW = batch()
-    loss = build_loss(name)
+    loss = build_loss(name, **settings)
+    expected = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    torch.testing.assert_close(ours, expected, rtol=1e-3, atol=0)
+
+
+@every_name
+@pytest.mark.parametrize("dtype", LABEL_TYPES)
+def test_label_types_give_one_value(name: str, settings: Settings, dtype: torch.dtype) -> None:
+    logits_NCHW, labels_NHW = batch()
+    loss = build_loss(name, **settings)
     assert torch.equal(loss(logits_NCHW, labels_NHW.to(dtype)), loss(logits_NCHW, labels_NHW))
 
 
 @every_loss
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_void_pixels_have_no_weight_whatever_their_logits(name: str, bad: float) -> None:
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_void_pixels_have_no_weight_whatever_their_logits(name: str, settings: Settings, bad: float) -> None:
     logits_NCHW, labels_NHW = batch()
     void_NCHW = (labels_NHW == 255)[:, None].expand_as(logits_NCHW)
-    expected, expected_gradient = value_and_gradient(build_loss(name), logits_NCHW, labels_NHW)
-    damaged_NCHW = logits_NCHW.masked_fill(void_NCHW, bad)
-    value, gradient = value_and_gradient(build_loss(name), damaged_NCHW, labels_NHW)
+    loss = build_loss(name, **settings)
+    expected, expected_gradient = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    value, gradient = value_and_gradient(loss, logits_NCHW.masked_fill(void_NCHW, bad), labels_NHW)
+    assert (expected_gradient[void_NCHW] == 0).all()
     assert (gradient[void_NCHW] == 0).all()
     torch.testing.assert_close((value, gradient), (expected, expected_gradient))
 
 
 @every_loss
 @pytest.mark.parametrize("fill", [1.0, math.nan])
-def test_all_void_gives_exactly_zero_with_zero_gradient(name: str, fill: float) -> None:
+def test_all_void_gives_exactly_zero_with_zero_gradient(name: str, settings: Settings, fill: float) -> None:
     logits_NCHW = torch.full((2, 5, 6, 7), fill)
     labels_NHW = torch.full((2, 6, 7), 255, dtype=torch.uint8)
-    value, gradient = value_and_gradient(build_loss(name), logits_NCHW, labels_NHW)
+    value, gradient = value_and_gradient(build_loss(name, **settings), logits_NCHW, labels_NHW)
     assert value.item() == 0.0
     assert (gradient == 0).all()
 
 
 @every_loss
-def test_non_finite_logit_at_a_valid_pixel_shows_in_the_value(name: str) -> None:
+def test_non_finite_logit_at_a_valid_pixel_shows_in_the_value(name: str, settings: Settings) -> None:
     logits_NCHW, labels_NHW = batch()
-    labels_NHW[0, 0, 0] = 1
+    labels_NHW[0, 0, 0] = 0
     logits_NCHW[0, 2, 0, 0] = math.nan
-    assert not torch.isfinite(build_loss(name)(logits_NCHW, labels_NHW))
+    assert not torch.isfinite(build_loss(name, **settings)(logits_NCHW, labels_NHW))
 
 
-@every_loss
+@every_name
 @pytest.mark.parametrize("dtype", LABEL_TYPES)
-def test_unknown_label_is_named(name: str, dtype: torch.dtype) -> None:
+def test_unknown_label_is_named(name: str, settings: Settings, dtype: torch.dtype) -> None:
     logits_NCHW, labels_NHW = batch()
     labels_NHW[1, 2, 3] = 17
     with pytest.raises(DataError, match=r"label 17 is neither a class \(0..4\) nor void"):
-        build_loss(name)(logits_NCHW, labels_NHW.to(dtype))
+        build_loss(name, **settings)(logits_NCHW, labels_NHW.to(dtype))
 
 
-@every_loss
-@pytest.mark.parametrize("label", [-1, 256, 70000])
-def test_label_outside_a_byte_is_named(name: str, label: int) -> None:
+@every_name
+@pytest.mark.parametrize("label", [-1, 70000])
+def test_label_outside_a_byte_is_named(name: str, settings: Settings, label: int) -> None:
     logits_NCHW, labels_NHW = batch()
     labels_NHW = labels_NHW.long()
     labels_NHW[1, 2, 3] = label
     with pytest.raises(DataError, match=f"label {label} "):
-        build_loss(name)(logits_NCHW, labels_NHW)
+        build_loss(name, **settings)(logits_NCHW, labels_NHW)
 
 
 @every_loss
-def test_shift_of_all_logits_changes_nothing(name: str) -> None:
+def test_another_void_label_is_as_good(name: str, settings: Settings) -> None:
     logits_NCHW, labels_NHW = batch()
-    loss = build_loss(name)
+    moved_NHW = labels_NHW.masked_fill(labels_NHW == 255, 77)
+    ours = value_and_gradient(build_loss(name, **settings, ignore_index=77), logits_NCHW, moved_NHW)
+    assert ours[0].item() == value_and_gradient(build_loss(name, **settings), logits_NCHW, labels_NHW)[0].item()
+
+
+@every_loss
+def test_shift_of_all_logits_changes_nothing(name: str, settings: Settings) -> None:
+    logits_NCHW, labels_NHW = batch()
+    loss = build_loss(name, **settings)
     torch.testing.assert_close(loss(logits_NCHW + 10, labels_NHW), loss(logits_NCHW, labels_NHW))
 
 
-@every_loss
-def test_gradient_is_the_slope_of_the_value(name: str) -> None:
-    logits_NCHW, labels_NHW = batch()
-    loss = build_loss(name)
-    _, gradient = value_and_gradient(loss, logits_NCHW, labels_NHW)
-    step_NCHW = 0.05 * gradient / gradient.norm()
-    slope = loss(logits_NCHW + step_NCHW, labels_NHW) - loss(logits_NCHW - step_NCHW, labels_NHW)
-    assert slope.item() == pytest.approx(0.1 * gradient.norm().item(), rel=0.01)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
-@pytest.mark.parametrize("weights", [None, [1.0, 0.0, 2.5, 0.3, 1.0]])
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_cross_entropy_equals_torch_in_value_and_gradient(
-    smoothing: float, weights: list[float] | None, channels_last: bool
-) -> None:
-    logits_NCHW, labels_NHW = batch()
-    if channels_last:
-        logits_NCHW = logits_NCHW.to(memory_format=torch.channels_last)
-    loss = build_loss("cross_entropy", label_smoothing=smoothing, class_weights=weights)
-    ours = value_and_gradient(loss, logits_NCHW, labels_NHW)
-    torchs = nn.CrossEntropyLoss(
-        None if weights is None else torch.tensor(weights), ignore_index=255, label_smoothing=smoothing
-    )
-    torch.testing.assert_close(ours, value_and_gradient(torchs, logits_NCHW, labels_NHW.long()))
-
-
-def test_cross_entropy_of_uniform_logits_is_the_logarithm_of_the_number_of_classes() -> None:
-    value = build_loss("cross_entropy")(torch.zeros(1, 11, 4, 4), torch.zeros(1, 4, 4, dtype=torch.uint8))
-    assert value.item() == pytest.approx(math.log(11))
-
-
-def test_cross_entropy_counts_only_valid_pixels() -> None:
-    logits_NCHW, labels_NHW = batch()
-    half_NHW = labels_NHW.clone()
-    half_NHW[1] = 255
-    loss = build_loss("cross_entropy")
-    torch.testing.assert_close(loss(logits_NCHW, half_NHW), loss(logits_NCHW[:1], labels_NHW[:1]))
-
-
-@pytest.mark.parametrize("weights", [None, [1.0, 0.0, 2.5, 0.3, 1.0]])
-def test_cross_entropy_divides_on_cuda_by_what_it_divides_by_on_a_cpu(
-    weights: list[float] | None,
-) -> None:
+@those(lambda name, settings: "label_smoothing" not in str(settings))  # a smoothed target is never met
+def test_perfect_prediction_costs_nothing(name: str, settings: Settings) -> None:
     _, labels_NHW = batch()
-    loss = CrossEntropy(class_weights=weights)
-    torch.testing.assert_close(loss._weight_sum(labels_NHW), loss._weight_sum_on_cpu(labels_NHW, 5))
+    is_label_NCHW = labels_NHW[:, None] == torch.arange(5)[:, None, None]
+    assert 0 <= build_loss(name, **settings)(40.0 * is_label_NCHW, labels_NHW).item() < 1e-6
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"label_smoothing": 1.5},
-        {"class_weights": [1.0, -1.0]},
-        {"class_weights": [0.0, 0.0]},
-        {"class_weights": [math.nan]},
-        {"ignore_index": -100},
-    ],
-)
-def test_cross_entropy_refuses_values_out_of_range(settings: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(settings))):
-        build_loss("cross_entropy", **settings)
+@every_loss
+def test_order_of_the_images_does_not_matter(name: str, settings: Settings) -> None:
+    logits_NCHW, labels_NHW = batch(images=3)
+    loss = build_loss(name, **settings)
+    value, gradient = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    turned = value_and_gradient(loss, logits_NCHW.flip(0), labels_NHW.flip(0))
+    torch.testing.assert_close(turned, (value, gradient.flip(0)))
 
 
-def test_cross_entropy_refuses_class_weights_of_another_length() -> None:
-    with pytest.raises(ConfigError, match="2 numbers, the model has 5 classes"):
-        build_loss("cross_entropy", class_weights=[1.0, 2.0])(*batch())
+@every_loss
+def test_batch_is_the_mean_of_its_parts_exactly_when_it_says_so(name: str, settings: Settings) -> None:
+    """Four images with equally many pixels of each class, of which the last two are harder."""
+    logits_NCHW, labels_NHW = batch(images=4)
+    logits_NCHW[2:] *= 3
+    generator = torch.Generator().manual_seed(0)
+    shuffled = [labels_NHW[0].flatten()[torch.randperm(42, generator=generator)] for _ in range(4)]
+    labels_NHW = torch.stack(shuffled).view_as(labels_NHW)
+    loss = build_loss(name, **settings)
+    whole = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    parts = [value_and_gradient(loss, logits_NCHW[k : k + 2], labels_NHW[k : k + 2]) for k in (0, 2)]
+    mean = torch.stack([value for value, _ in parts]).mean(), torch.cat([gradient for _, gradient in parts]) / 2
+    close = all(torch.allclose(ours, theirs, rtol=1e-5, atol=1e-7) for ours, theirs in zip(whole, mean, strict=True))
+    assert close == loss.additive
 
 
-def test_unknown_loss_and_setting_get_the_nearest_name() -> None:
-    with pytest.raises(ConfigError, match="did you mean 'cross_entropy'"):
-        build_loss("cros_entropy")
-    with pytest.raises(ConfigError, match="did you mean 'label_smoothing'"):
-        build_loss("cross_entropy", label_smothing=0.1)
+@every_loss
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_small_strips_and_memory_formats_change_nothing(
+    name: str, settings: Settings, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits_NCHW, labels_NHW = batch()
+    loss = build_loss(name, **settings)
+    expected = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    monkeypatch.setattr(strips_file, "STRIP_ELEMENTS_CPU", 80)  # 2 of 6 rows of one image
+    given = logits_NCHW.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    torch.testing.assert_close(value_and_gradient(loss, given, labels_NHW), expected)
+
+
+@every_loss
+@pytest.mark.parametrize("elements", [80, 2**25])
+def test_way_for_other_devices_gives_the_same(
+    name: str, settings: Settings, elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits_NCHW, labels_NHW = batch()
+    loss = build_loss(name, **settings)
+    expected = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    for file in (pixels_file, strips_file, cross_entropy_file):
+        monkeypatch.setattr(file, "on_cpu", lambda tensor: False)
+    monkeypatch.setattr(strips_file, "STRIP_ELEMENTS", elements)
+    torch.testing.assert_close(value_and_gradient(loss, logits_NCHW, labels_NHW), expected)
+
+
+@every_loss
+def test_nothing_waits_for_the_device(name: str, settings: Settings) -> None:
+    """Tensors on the meta device have no values: whatever would read one raises."""
+    logits_NCHW = torch.empty(2, 5, 6, 7, device="meta", requires_grad=True)
+    labels_NHW = torch.empty(2, 6, 7, device="meta", dtype=torch.uint8)
+    loss = build_loss(name, **settings).to("meta")
+    loss(logits_NCHW, labels_NHW).backward()
+    assert logits_NCHW.grad is not None
+
+
+@every_loss
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_cuda_it_is_deterministic_and_that_of_the_cpu(name: str, settings: Settings) -> None:
+    logits_NCHW, labels_NHW = batch()
+    loss = build_loss(name, **settings)
+    expected = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    loss, logits_NCHW, labels_NHW = loss.cuda(), logits_NCHW.cuda(), labels_NHW.cuda()
+    loss(logits_NCHW, labels_NHW)
+    torch.use_deterministic_algorithms(True)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        ours = value_and_gradient(loss, logits_NCHW, labels_NHW)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(tuple(part.cpu() for part in ours), expected)
+
+
+@every_name
+@pytest.mark.parametrize("dtype", LABEL_TYPES)
+def test_what_it_is_given_stays_as_it_is(name: str, settings: Settings, dtype: torch.dtype) -> None:
+    logits_NCHW, labels_NHW = batch()
+    given = logits_NCHW.clone().requires_grad_(), labels_NHW.to(dtype)
+    build_loss(name, **settings)(*given).backward()
+    assert torch.equal(given[0], logits_NCHW)
+    assert torch.equal(given[1], labels_NHW.to(dtype))
+
+
+@those(lambda name, settings: name != "sum")
+def test_weight_multiplies_it(name: str, settings: Settings) -> None:
+    value = build_loss(name, **settings)(*batch())
+    torch.testing.assert_close(build_loss(name, weight=2.5, **settings)(*batch()), 2.5 * value)
+
+
+@those(lambda name, settings: any(isinstance(value, list) for value in settings.values()) and name != "sum")
+def test_numbers_that_do_not_fit_the_classes_are_refused(name: str, settings: Settings) -> None:
+    with pytest.raises(ConfigError, match=r"the model has [17] classes"):
+        build_loss(name, **settings)(*batch(num_classes=1 if "rare_classes" in settings else 7))
+
+
+@every_name
+def test_void_label_must_fit_a_byte(name: str, settings: Settings) -> None:
+    with pytest.raises(ConfigError, match="ignore_index is -100"):
+        build_loss(name, **settings, ignore_index=-100)

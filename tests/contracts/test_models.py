@@ -1,4 +1,4 @@
-"""The contract of segsuite.models: sizes, seed equality of arms, seams, and every architecture of smp."""
+"""The contract of segsuite.models: sizes, seeds, preprocessing, and every architecture of smp; seams: test_seams.py."""
 
 from itertools import combinations
 from pathlib import Path
@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from segsuite.errors import ConfigError
 from segsuite.models import MODELS, build_model, model_name
 from segsuite.models.network import Seam, SegmentationNetwork
-from segsuite.upsamplers import UPSAMPLERS
 
 LITE0 = Path(__file__).parents[2].parent / "shared/weights/tf_efficientnet_lite0.safetensors"
 HEAVY = ("smp/DPT", "smp/MAnet", "smp/UnetPlusPlus", "smp/UPerNet", "smp/DeepLabV3")
@@ -122,23 +121,6 @@ def test_preprocessing_is_part_of_the_state_dict() -> None:
     torch.testing.assert_close(other(images_NCHW), network(images_NCHW))
 
 
-@pytest.mark.parametrize("upsampler", UPSAMPLERS)
-def test_swapping_the_upsampler_changes_no_other_initial_value(upsampler: str) -> None:
-    base, arm = unet(), unet(upsampler=upsampler)
-    ours, theirs = base.state_dict(), arm.state_dict()
-    shared = [key for key in ours if ".upsampler." not in key]
-    assert len(shared) > 100
-    assert all(torch.equal(ours[key], theirs[key]) for key in shared)
-
-
-def test_swapping_the_upsampler_leaves_the_global_generator_where_it_was() -> None:
-    states = []
-    for upsampler in UPSAMPLERS:
-        unet(upsampler=upsampler)
-        states.append(torch.get_rng_state())
-    assert all(torch.equal(state, states[0]) for state in states)
-
-
 def test_another_seed_gives_other_values_in_every_convolution_of_the_decoder() -> None:
     first, second = unet(0), unet(1)
     pairs = zip(first.decoder_parameters(), second.decoder_parameters(), strict=True)
@@ -185,6 +167,15 @@ def test_every_parameter_of_unet_gets_a_gradient() -> None:
 def test_logits_of_a_fresh_unet_are_of_order_one() -> None:
     logits_NCHW = unet()(torch.rand(2, 3, 64, 64))
     assert 0.1 < logits_NCHW.std().item() < 3
+
+
+def test_an_upsampler_may_be_a_mapping_with_settings_of_its_own() -> None:
+    weights = [
+        unet(upsampler={"name": "transposed_k4", "init": init}).get_submodule("core.blocks.1.upsampler").state_dict()
+        for init in ("random", "bilinear")
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert not any(torch.equal(weights[0][key], weights[1][key]) for key in weights[0] if "weight" in key)
 
 
 def test_unet_refuses_a_wrong_number_of_decoder_widths() -> None:

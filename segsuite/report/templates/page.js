@@ -131,6 +131,6 @@
     const tiles = [...row.querySelectorAll(".tile")];
     tiles.forEach((tile, at) => tile.querySelector("button").addEventListener("click", () => enlarge(tiles, at)));
   });
-  document.getElementById("zoom-close").addEventListener("click", () => zoom.close());
-  zoom.addEventListener("click", (event) => { if (event.target === zoom) zoom.close(); });
+  document.getElementById("zoom-close")?.addEventListener("click", () => zoom.close());
+  zoom?.addEventListener("click", (event) => { if (event.target === zoom) zoom.close(); });
 })();

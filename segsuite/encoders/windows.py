@@ -1,0 +1,127 @@
+"""Convolutions and poolings without their stride, at another rate, where they stood on the grid before.
+
+Where a window stands matters as much as its rate: a 2x2 window, and TensorFlow's "same" padding at a stride, reach
+further to the right than to the left. Such windows get padding of their own for each side. "Same" padding is taken
+as it is at sizes that the stride divides.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Window = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
+WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+PADS_ITSELF = (AvgPool2dSame, Conv2dSame, MaxPool2dSame)
+Pair = tuple[int, int]
+Sides = tuple[int, int, int, int]  # left, right, top, bottom, as torch.nn.functional.pad takes them
+
+
+class AtrousConv2d(nn.Conv2d):
+    """(N, C, H, W) -> (N, C', H, W): `conv` at stride 1 with another rate and padding; it shares the parameters of
+    `conv`."""
+
+    def __init__(self, conv: nn.Conv2d, dilation: Pair, sides: Sides) -> None:
+        # the meta device: nothing is drawn from the global generator for weights that are replaced at once
+        super().__init__(
+            conv.in_channels, conv.out_channels, pair(conv.kernel_size), 1, 0, dilation, conv.groups,
+            conv.bias is not None, device="meta",
+        )  # fmt: skip
+        self.weight, self.bias, self.sides = conv.weight, conv.bias, sides
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of the padded `input`."""
+        return super().forward(F.pad(input, self.sides))
+
+
+class AtrousMaxPool2d(nn.MaxPool2d):
+    """(N, C, H, W) -> (N, C, H, W): maximum over a dilated window, as far as it is inside."""
+
+    def __init__(self, kernel: Pair, dilation: Pair, sides: Sides) -> None:
+        super().__init__(kernel, 1, 0, dilation)
+        self.sides = sides
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The pooled features."""
+        pooled: Tensor = super().forward(F.pad(input, self.sides, value=float("-inf")))
+        return pooled
+
+
+class AtrousAvgPool2d(nn.AvgPool2d):
+    """(N, C, H, W) -> (N, C, H, W): mean over a dilated window, as far as it is inside, or with `counts_padding`
+    zeros outside."""
+
+    def __init__(self, kernel: Pair, dilation: Pair, sides: Sides, counts_padding: bool) -> None:
+        super().__init__(kernel, 1)
+        self.dilation, self.sides, self.counts_padding = dilation, sides, counts_padding
+        self._taps = [(i * dilation[0], j * dilation[1]) for i in range(kernel[0]) for j in range(kernel[1])]
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The pooled features."""
+        if self.counts_padding:
+            return self._sum(input) / len(self._taps)
+        return self._sum(input) / self._sum(torch.ones_like(input[:1, :1]))
+
+    def _sum(self, x_NCHW: Tensor) -> Tensor:
+        height, width = x_NCHW.shape[-2:]
+        padded = F.pad(x_NCHW, self.sides)
+        return torch.stack([padded[..., y : y + height, x : x + width] for y, x in self._taps]).sum(0)
+
+
+def dense(window: Window, rate: int) -> Window:
+    """`window` at stride 1, its rate multiplied by `rate`; the same object, changed, when that is enough.
+
+    Sampled at multiples of the former stride, the output equals that of `window` on an input sampled at multiples of
+    `rate`. Raises ValueError when a convolution cannot be moved so.
+    """
+    kernel, stride, own = pair(window.kernel_size), pair(window.stride), pair(getattr(window, "dilation", 1))
+    dilation = own[0] * rate, own[1] * rate
+    edges = []
+    for axis in (0, 1):
+        start, end = (rate * pixels for pixels in _padding(window, axis))
+        if stride[axis] > 1:  # as many outputs as inputs
+            end = max(0, dilation[axis] * (kernel[axis] - 1) - start)
+        edges.append((start, end))
+    (top, bottom), (left, right) = edges
+    sides = left, right, top, bottom
+    if isinstance(window, nn.MaxPool2d):
+        return AtrousMaxPool2d(kernel, dilation, sides)
+    if isinstance(window, nn.AvgPool2d):
+        return AtrousAvgPool2d(kernel, dilation, sides, window.count_include_pad and any(pair(window.padding)))
+    if _pads_itself(window) or type(window).forward is nn.Conv2d.forward:
+        if left == right and top == bottom and not _pads_itself(window):
+            window.stride, window.dilation, window.padding = (1, 1), dilation, (top, left)
+            return window
+        return AtrousConv2d(window, dilation, sides)
+    raise ValueError(f"a {type(window).__name__} has a forward of its own")
+
+
+def pair(value: int | Sequence[int]) -> Pair:
+    """Vertical and horizontal value.
+
+    >>> pair(3), pair((1, 7))
+    ((3, 3), (1, 7))
+    """
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
+
+
+def _padding(window: Window, axis: int) -> Pair:
+    """What `window` pads before and after along `axis`: 0 vertically, 1 horizontally."""
+    static = getattr(window, "static_padding", None)
+    if isinstance(static, nn.ZeroPad2d):
+        left, right, top, bottom = static.padding
+        return (left, right) if axis else (top, bottom)
+    if _pads_itself(window) or window.padding == "same":
+        reach = pair(getattr(window, "dilation", 1))[axis] * (pair(window.kernel_size)[axis] - 1)
+        total = max(0, reach + 1 - pair(window.stride)[axis])
+        return total // 2, total - total // 2
+    padding = 0 if isinstance(window.padding, str) else pair(window.padding)[axis]
+    return padding, padding
+
+
+def _pads_itself(window: nn.Module) -> bool:
+    """Timm's "same" layers, and the convolutions of smp's EfficientNet."""
+    return isinstance(window, PADS_ITSELF) or isinstance(getattr(window, "static_padding", None), nn.ZeroPad2d)

@@ -1,0 +1,81 @@
+"""The gradient that a loss sends to the logits at the start of training, measured and, if asked for, matched.
+
+Two losses at one learning rate are also two step sizes, since their gradients differ in size: "loss A beats loss B" may
+only mean that A's step size was the better one. So each trial records the norm of d loss / d logits on its first
+training batch, and with `match` its loss is multiplied by the constant that makes the norm equal to that of plain cross
+entropy (no class weights, no smoothing) on the same logits. That reference stands for the baseline's because it needs
+no other trial: arms with the same seed and network start from the same logits, so each of them is matched to the same
+number, whatever the baseline is.
+
+It matters for SGD and with gradient clipping. AdamW divides by the size of the gradient, and is matched to begin with.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from segsuite.losses.base import Loss
+from segsuite.losses.cross_entropy import CrossEntropy
+
+
+def gradient_norm(loss: nn.Module, logits_NCHW: Tensor, labels_NHW: Tensor) -> float:
+    """Euclidean norm of d loss / d logits; makes the host wait."""
+    logits_NCHW = logits_NCHW.detach()
+    if logits_NCHW.dtype != torch.float64:
+        logits_NCHW = logits_NCHW.float()
+    with torch.enable_grad():
+        logits_NCHW.requires_grad_()
+        (gradient_NCHW,) = torch.autograd.grad(loss(logits_NCHW, labels_NHW), logits_NCHW)
+    return float(torch.linalg.vector_norm(gradient_NCHW, dtype=torch.float64))
+
+
+class MeasuredLoss(nn.Module):
+    """`loss`, with the norm of its gradient measured on the first training batch where neither it nor cross entropy's
+    is 0, and with `match` multiplied by `factor` from that batch on.
+
+    What was measured is part of the state dict, so that a training that is continued goes on with the same factor.
+    """
+
+    def __init__(self, loss: Loss, match: bool = False) -> None:
+        super().__init__()
+        self.loss, self.match = loss, match
+        self.gradient_norm: float | None = None
+        """Norm of d loss / d logits before it is multiplied by the factor; None until it is measured."""
+        self.reference_norm: float | None = None
+        """The same of plain cross entropy."""
+
+    @property
+    def factor(self) -> float:
+        """What the loss is multiplied by; 1 until it is measured."""
+        if not self.match or self.gradient_norm is None or self.reference_norm is None:
+            return 1.0
+        return self.reference_norm / self.gradient_norm
+
+    def forward(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> Tensor:
+        if self.training and self.gradient_norm is None:
+            self._measure(logits_NCHW, labels_NHW)
+        value: Tensor = self.loss(logits_NCHW, labels_NHW)
+        return value if self.factor == 1.0 else self.factor * value
+
+    def _measure(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> None:
+        norm = gradient_norm(self.loss, logits_NCHW, labels_NHW)
+        reference = gradient_norm(CrossEntropy(ignore_index=self.loss.ignore_index), logits_NCHW, labels_NHW)
+        if 0 < norm < float("inf") and 0 < reference < float("inf"):
+            self.gradient_norm, self.reference_norm = norm, reference
+
+    def record(self) -> dict[str, float | None]:
+        """What a result says of it."""
+        return {
+            "loss_gradient_norm": self.gradient_norm,
+            "loss_reference_norm": self.reference_norm,
+            "loss_factor": self.factor,
+        }
+
+    def get_extra_state(self) -> dict[str, float | None]:
+        """What was measured, for the checkpoint."""
+        return {"gradient_norm": self.gradient_norm, "reference_norm": self.reference_norm}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """What `get_extra_state` gave."""
+        self.gradient_norm, self.reference_norm = state["gradient_norm"], state["reference_norm"]

@@ -1,0 +1,39 @@
+"""Counting the labels of a batch, which finds unknown ones at no further cost."""
+
+import torch
+from torch import Tensor
+
+from segsuite.errors import DataError
+
+
+def count_classes(labels_NHW: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """int64 (N, C): valid pixels of each class in each image of a batch on the CPU.
+
+    Raises DataError naming a label that is neither a class nor void.
+    """
+    if labels_NHW.dtype != torch.uint8 and labels_NHW.numel() and (labels_NHW.min() < 0 or labels_NHW.max() > 255):
+        wrong = labels_NHW[(labels_NHW < 0) | (labels_NHW > 255)][0]
+        raise unknown_label(int(wrong), num_classes, ignore_index)
+    if not len(labels_NHW):
+        return torch.zeros(0, num_classes, dtype=torch.int64)
+    counts = torch.stack([torch.bincount(labels_HW.flatten(), minlength=256) for labels_HW in labels_NHW])
+    counts[:, ignore_index] = 0
+    unknown = counts[:, num_classes:].sum(0)
+    if unknown.any():
+        raise unknown_label(num_classes + int(unknown.nonzero()[0, 0]), num_classes, ignore_index)
+    return counts[:, :num_classes]
+
+
+def count_classes_unchecked(labels_NHW: Tensor, num_classes: int, ignore_index: int) -> Tensor:
+    """The same on any device, without a check and without making the host wait: torch.bincount does on CUDA, and
+    other counts are not deterministic there."""
+    counts = [((labels_NHW == label) & (labels_NHW != ignore_index)).sum((1, 2)) for label in range(num_classes)]
+    return torch.stack(counts, 1)
+
+
+def unknown_label(value: int, num_classes: int, ignore_index: int) -> DataError:
+    """The error for a label without a meaning."""
+    return DataError(
+        f"label {value} is neither a class (0..{num_classes - 1}) nor void ({ignore_index})",
+        advice="map the raw mask values to class ids, or to void, in the data settings",
+    )

@@ -1,0 +1,68 @@
+"""Lovasz-softmax (Berman, Triki, Blaschko 2018, "The Lovasz-softmax loss: a tractable surrogate for the optimization of
+the intersection-over-union measure in neural networks", equation 11)."""
+
+import torch
+from torch import Tensor
+
+from segsuite.errors import ConfigError, unknown_name
+from segsuite.losses.base import Loss
+from segsuite.losses.pixels import Pixels
+from segsuite.losses.probability_slopes import with_slopes
+from segsuite.losses.region import AVERAGES, average_weights
+
+
+def lovasz_softmax(pixels: Pixels, per_image: bool = False, average: str = "present") -> Tensor:
+    """Mean over classes of the Lovasz extension of 1 - J at the errors |t - p|; of the batch, or of each image."""
+    count_MC = pixels.count_NC if per_image else pixels.count_NC.sum(0, keepdim=True)
+    weights_MC = average_weights(count_MC, average)
+    p_NCHW = pixels.probabilities()
+    value = p_NCHW.new_zeros(())
+    for m in range(len(count_MC)):
+        images = slice(m, m + 1) if per_image else slice(None)
+        labels_nHW, valid_nHW = pixels.labels_NHW[images], pixels.valid_NHW[images]
+        for label, weight in enumerate(weights_MC[m]):
+            is_label = ((labels_nHW == label) & valid_nHW).flatten()
+            of_class, slopes = lovasz_of_class(p_NCHW[images, label].flatten(), is_label, valid_nHW.flatten())
+            value = value + weight * of_class
+            # The slopes take the place of the probabilities, so that one tensor of this size is enough.
+            p_NCHW[images, label] = (weight * slopes).view(labels_nHW.shape)
+    return with_slopes(pixels, value, p_NCHW)
+
+
+def lovasz_of_class(p: Tensor, is_label: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """The Lovasz extension of the Jaccard loss of one class at the errors |is_label - p| of the valid pixels, and its
+    slopes to p; all (P,). For a class without pixels it is the largest error.
+
+    With the errors in descending order it is the sum of error times the step of 1 - J when the pixel is got wrong too.
+    Berman et al. take differences of 1 - J; here each step is its exact quotient, since the differences of numbers near
+    1 lose most digits in fp32.
+    """
+    errors, order = torch.where(is_label, 1 - p, p).masked_fill(~valid, -1.0).sort(descending=True)
+    of_label, counted = is_label[order], valid[order]
+    right = of_label.sum() - of_label.cumsum(0)  # pixels of the class that are not yet wrong
+    union = right + torch.arange(1, len(p) + 1, device=p.device)
+    union, right = union.to(p.dtype), right.to(p.dtype)
+    steps = torch.where(of_label, 1 / union, right / (union * (union - 1).clamp_min(1)))
+    steps[0] = torch.where(of_label.any(), steps[0], 1.0)
+    steps = steps * counted
+    slopes = torch.empty_like(p)
+    slopes[order] = torch.where(of_label, -steps, steps)
+    return (torch.where(counted, errors, 0.0) * steps).sum(), slopes
+
+
+class LovaszSoftmax(Loss):
+    """Mean over classes of the Lovasz extension of the Jaccard loss 1 - J at the errors |t - p|, t the one-hot label.
+
+    For hard predictions it is 1 - J. per_image: of each image, averaged over images with a valid pixel, instead of the
+    whole batch. average: `present` averages over the classes with a pixel in the image (or batch); `all` over all, an
+    absent class then costs its largest probability. Additive with per_image only; not gathered over ranks.
+    """
+
+    def __init__(self, per_image: bool = False, average: str = "present", ignore_index: int = 255) -> None:
+        super().__init__(ignore_index)
+        if average not in AVERAGES:
+            raise ConfigError(unknown_name("average", str(average), AVERAGES))
+        self.per_image, self.average, self.additive = per_image, average, per_image
+
+    def of(self, pixels: Pixels) -> Tensor:
+        return lovasz_softmax(pixels, self.per_image, self.average)

@@ -1,0 +1,20 @@
+"""What a network costs, counted: parameters and multiply-adds."""
+
+from collections.abc import Callable
+
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Number of parameters, frozen ones too; each counts once, however often it is used."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_multiply_adds(call: Callable[[], object]) -> int:
+    """Multiply-adds while `call` runs: those of convolutions and matrix products (half of torch's floating-point
+    operations). Interpolation, normalisation, activations and other work element by element count nothing.
+    """
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return int(counter.get_total_flops()) // 2

@@ -1,0 +1,205 @@
+"""DeepLabV3 (Chen et al. 2017, arXiv 1706.05587) and DeepLabV3+ (Chen et al. 2018, arXiv 1802.02611) on any encoder.
+
+DeepLabV3 is torchvision's network: encoder at `output_stride`, ASPP, a 3x3 convolution (which the paper does not
+have), 1x1 convolution to the classes, one enlargement to the image. DeepLabV3+ enlarges the ASPP's features to stride
+4, joins them with the encoder's feature there (1x1 convolution to 48 channels), applies two 3x3 convolutions and
+enlarges by 4. Every enlargement is `upsampler`.
+
+Parameters and their names do not depend on the output stride: weights trained at 16 are evaluated at 8 by building
+the network with 8 and loading them; the rates double with `rates: null`, as in the paper (section 4.1).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segsuite.encoders import build_encoder
+from segsuite.encoders.library import Encoder
+from segsuite.models.aspp import ASPP, ConvBnRelu, FCNHead, rates_at
+from segsuite.models.blocks import guide, guide_channels, initialise_by_name
+from segsuite.models.network import Seam, SegmentationNetwork
+from segsuite.upsamplers import build_upsampler
+from segsuite.upsamplers.base import Upsampler
+
+LOW_STRIDE = 4
+UpsamplerSetting = str | Mapping[str, Any]
+
+
+class DeepLab(nn.Module, ABC):
+    """Encoder, ASPP, and an auxiliary head on the feature before the last one; subclasses make logits of them.
+
+    (N, 3, H, W) -> (N, num_classes, H, W); H and W multiples of the encoder's last stride. In training with an
+    auxiliary head (auxiliary_weight above 0), `auxiliary_logits` (N, num_classes, H, W) are those of the last
+    forward, enlarged bilinearly.
+    """
+
+    def __init__(self, encoder: Encoder, num_classes: int, aspp: ASPP, auxiliary_weight: float) -> None:
+        super().__init__()
+        self.encoder, self.aspp, self.stride = encoder, aspp, encoder.strides[-1]
+        self.auxiliary = FCNHead(encoder.channels[-2], num_classes) if auxiliary_weight else None
+        self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_logits: Tensor | None = None
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Logits of normalised images."""
+        return self.decode(self.encoder(x_NCHW), x_NCHW)
+
+    def decode(self, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+        """Logits (N, num_classes, H, W) of the encoder's features, fine to coarse, and the normalised image."""
+        self.auxiliary_logits = None
+        if self.training and self.auxiliary is not None:
+            coarse_NCHW = self.auxiliary(features[-2])
+            self.auxiliary_logits = F.interpolate(
+                coarse_NCHW, image_NCHW.shape[-2:], mode="bilinear", align_corners=False
+            )
+        return self.logits(self.aspp(features[-1]), features, image_NCHW)
+
+    @abstractmethod
+    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+        """Logits of the image's size; context: what the ASPP gives."""
+
+    @abstractmethod
+    def seams(self) -> list[Seam]:
+        """The enlargements, coarse to fine."""
+
+
+class DeepLabV3(DeepLab):
+    """3x3 convolution, classifier, one enlargement to the image."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        aspp: ASPP,
+        upsampler: UpsamplerSetting,
+        separable: bool = False,
+        auxiliary_weight: float = 0.0,
+    ) -> None:
+        super().__init__(encoder, num_classes, aspp, auxiliary_weight)
+        self.head = ConvBnRelu(aspp.channels, aspp.channels, separable=separable)
+        self.classifier = nn.Conv2d(aspp.channels, num_classes, 1)
+        self.upsampler = build_upsampler(upsampler, num_classes, num_classes, self.stride, guide_channels(encoder, 1))
+
+    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+        coarse_NCHW = self.classifier(self.head(context_NCHW))
+        return enlarge(self.upsampler, coarse_NCHW, guide(self.encoder, features, image_NCHW, 1))
+
+    def seams(self) -> list[Seam]:
+        classes = self.classifier.out_channels
+        return [Seam("core.upsampler", self.stride, 1, classes, classes)]
+
+
+class DeepLabV3Plus(DeepLab):
+    """Enlargement to stride 4, the encoder's feature there beside it, two 3x3 convolutions, classifier, enlargement
+    by 4."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        num_classes: int,
+        aspp: ASPP,
+        upsampler: UpsamplerSetting,
+        separable: bool = True,
+        auxiliary_weight: float = 0.0,
+        low_level_channels: int = 48,
+    ) -> None:
+        super().__init__(encoder, num_classes, aspp, auxiliary_weight)
+        width, factor = aspp.channels, self.stride // LOW_STRIDE
+        self._low = encoder.strides.index(LOW_STRIDE)
+        self.low_level = ConvBnRelu(encoder.channels[self._low], low_level_channels, 1)
+        self.upsampler = build_upsampler(upsampler, width, width, factor, encoder.channels[self._low])
+        self.head = nn.Sequential(
+            ConvBnRelu(width + low_level_channels, width, separable=separable),
+            ConvBnRelu(width, width, separable=separable),
+        )
+        self.classifier = nn.Conv2d(width, num_classes, 1)
+        self.last_upsampler = build_upsampler(
+            upsampler, num_classes, num_classes, LOW_STRIDE, guide_channels(encoder, 1)
+        )
+
+    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+        low_NCHW = features[self._low]
+        enlarged_NCHW = enlarge(self.upsampler, context_NCHW, low_NCHW)
+        fine_NCHW = self.classifier(self.head(torch.cat([enlarged_NCHW, self.low_level(low_NCHW)], dim=1)))
+        return enlarge(self.last_upsampler, fine_NCHW, guide(self.encoder, features, image_NCHW, 1))
+
+    def seams(self) -> list[Seam]:
+        width, classes = self.aspp.channels, self.classifier.out_channels
+        return [
+            Seam("core.upsampler", self.stride, LOW_STRIDE, width, width),
+            Seam("core.last_upsampler", LOW_STRIDE, 1, classes, classes),
+        ]
+
+
+def enlarge(upsampler: Upsampler, x_NCHW: Tensor, guide_NCHW: Tensor) -> Tensor:
+    """`x` at the size of its guide."""
+    y_NCHW: Tensor = upsampler(x_NCHW, (guide_NCHW.shape[-2], guide_NCHW.shape[-1]), guide_NCHW)
+    return y_NCHW
+
+
+def build_deeplabv3(
+    name: str,
+    num_classes: int,
+    encoder: str = "resnet18",
+    weights: str = "none",
+    output_stride: int = 16,
+    rates: Sequence[int] | None = None,
+    multi_grid: Sequence[int] | None = None,
+    aspp_channels: int = 256,
+    image_pooling: bool = True,
+    separable: bool = False,
+    dropout: float = 0.5,
+    upsampler: UpsamplerSetting = "bilinear",
+    auxiliary_weight: float = 0.0,
+) -> SegmentationNetwork:
+    """DeepLabV3 for images of any size.
+
+    output_stride: of the encoder, 8, 16 or 32; rates: of the ASPP, None: the paper's at this stride; multi_grid: unit
+    rates of a ResNet's last blocks; separable: depthwise-separable 3x3 convolutions; dropout: probability after the
+    ASPP; auxiliary_weight: of the auxiliary head's loss, 0: no head. Raises ConfigError.
+    """
+    built = build_encoder(encoder, weights, output_stride, multi_grid)
+    # draws are made by initialise_by_name below, and must not move the global generator
+    with torch.random.fork_rng(devices=[]):
+        aspp = ASPP(
+            built.channels[-1], aspp_channels, rates or rates_at(output_stride), image_pooling, separable, dropout
+        )
+        core = DeepLabV3(built, num_classes, aspp, upsampler, separable, auxiliary_weight)
+    return _network(core, built, num_classes)
+
+
+def build_deeplabv3plus(
+    name: str,
+    num_classes: int,
+    encoder: str = "resnet18",
+    weights: str = "none",
+    output_stride: int = 16,
+    rates: Sequence[int] | None = None,
+    multi_grid: Sequence[int] | None = None,
+    aspp_channels: int = 256,
+    low_level_channels: int = 48,
+    image_pooling: bool = True,
+    separable: bool = True,
+    dropout: float = 0.1,
+    upsampler: UpsamplerSetting = "bilinear",
+    auxiliary_weight: float = 0.0,
+) -> SegmentationNetwork:
+    """DeepLabV3+ for images of any size; settings as of build_deeplabv3. low_level_channels: width of the encoder's
+    feature of stride 4 in the decoder. Raises ConfigError."""
+    built = build_encoder(encoder, weights, output_stride, multi_grid)
+    with torch.random.fork_rng(devices=[]):
+        aspp = ASPP(
+            built.channels[-1], aspp_channels, rates or rates_at(output_stride), image_pooling, separable, dropout
+        )
+        core = DeepLabV3Plus(built, num_classes, aspp, upsampler, separable, auxiliary_weight, low_level_channels)
+    return _network(core, built, num_classes)
+
+
+def _network(core: DeepLab, encoder: Encoder, num_classes: int) -> SegmentationNetwork:
+    initialise_by_name(core, skip=encoder)
+    # two pixels a side at least: batch norm in training on a batch of one
+    return SegmentationNetwork(core, num_classes, encoder, core.stride, 2 * core.stride, core.seams())
