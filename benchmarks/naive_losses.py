@@ -32,9 +32,7 @@ def _overlaps(logits_NCHW: Tensor, labels_NHW: Tensor) -> tuple[Tensor, Tensor, 
     one_hot_NCHW, valid_N1HW = _one_hot(logits_NCHW, labels_NHW)
     p_NCHW = logits_NCHW.softmax(1) * valid_N1HW
     overlap_NCHW = p_NCHW * one_hot_NCHW
-    sums = (value.sum((0, 2, 3)) for value in (overlap_NCHW, p_NCHW, one_hot_NCHW))
-    overlap_C, mass_C, count_C = sums
-    return overlap_C, mass_C, count_C
+    return overlap_NCHW.sum((0, 2, 3)), p_NCHW.sum((0, 2, 3)), one_hot_NCHW.sum((0, 2, 3))
 
 
 def dice(logits_NCHW: Tensor, labels_NHW: Tensor) -> Tensor:

@@ -14,6 +14,10 @@ from segsuite.models.network import SegmentationNetwork
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+CALIBRATED = 8
+"""Images, at most, that statistics are taken of; their features are in memory at once."""
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
     """`features` (fine to coarse) and the normalised `image` that the decoder gets, if the core has one; `seams`: name
@@ -39,7 +43,7 @@ def prepared(network: SegmentationNetwork, images_NCHW: Tensor) -> SegmentationN
         module.momentum = None  # the mean over batches, of which there is one
     if fresh:
         with torch.inference_mode():
-            copied(images_NCHW)
+            copied(images_NCHW[:: -(-len(images_NCHW) // CALIBRATED)])
     for module, momentum in zip(fresh, momenta, strict=True):
         module.eval()
         module.momentum = momentum

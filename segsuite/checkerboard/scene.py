@@ -52,8 +52,12 @@ class Scene:
         key = (0, *periods)
         if key not in self._spectra:
             classes = [c for c in torch.unique(self.labels_NHW).tolist() if c != VOID]
-            maps = torch.stack([(self.labels_NHW == c).float() for c in classes or [0]], dim=1)
-            self._spectra[key] = [Spectrum(power_spectrum(cut(maps, 1, periods)))]
+            power: Tensor | float = 0.0
+            for label in self.labels_NHW:  # one by one: 150 classes of 64 images would take gigabytes
+                maps = torch.stack([(label == c).float() for c in classes or [0]])[None]
+                power = power + power_spectrum(cut(maps, 1, periods))
+            assert isinstance(power, Tensor)
+            self._spectra[key] = [Spectrum(power)]
         return self._spectra[key][0]
 
     @cached_property

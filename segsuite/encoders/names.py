@@ -64,7 +64,7 @@ DILATABLE: tuple[str, ...] = (
 )  # fmt: skip
 
 # ResNets by their depth -> residual blocks of the last stage, which multi_grid gives rates.
-LAST_BLOCKS = {"10": 1, "14": 1, "18": 2, "26": 2, "34": 3, "50": 3, "101": 3, "152": 3}
+LAST_BLOCKS = {"10": 1, "14": 1, "18": 2, "26": 2, "34": 3, "50": 3, "101": 3, "152": 3, "200": 3}
 _RESNET = re.compile(r"(?:se_?|sk|wide_)?resnex?t(\d+)(?:d|_2|_\d+x\d+d)?")
 _TIMM_NAME = re.compile(r"tu-[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 

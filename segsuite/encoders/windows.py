@@ -1,8 +1,10 @@
 """Convolutions and poolings without their stride, at another rate, where they stood on the grid before.
 
-Where a window stands matters as much as its rate: a 2x2 window, and TensorFlow's "same" padding at a stride, reach
-further to the right than to the left. Such windows get padding of their own for each side. "Same" padding is taken
-as it is at sizes that the stride divides.
+Where a window stands matters as much as its rate. A 2x2 window, and TensorFlow's "same" padding at a stride, reach
+further to the right than to the left of their pixel; as dense windows they look half a window, or a whole rate, past
+it, which is 24 pixels of the image for an EfficientNet-lite at output stride 8. `shift_to_centre` says by how much
+such a window may move; windows whose results meet must move together. "Same" padding is taken as it is at sizes
+that the stride divides.
 """
 
 from collections.abc import Sequence
@@ -71,18 +73,19 @@ class AtrousAvgPool2d(nn.AvgPool2d):
         return torch.stack([padded[..., y : y + height, x : x + width] for y, x in self._taps]).sum(0)
 
 
-def dense(window: Window, rate: int) -> Window:
+def dense(window: Window, rate: int, shift: int = 0) -> Window:
     """`window` at stride 1, its rate multiplied by `rate`; the same object, changed, when that is enough.
 
-    Sampled at multiples of the former stride, the output equals that of `window` on an input sampled at multiples of
-    `rate`. Raises ValueError when a convolution cannot be moved so.
+    On an input whose samples p, p + rate, p + 2 rate, ... are what `window` got, the output's samples q, q + rate *
+    stride, ... are what `window` gave: q = p for a window without stride, else q = p + shift. shift: 0 to what
+    shift_to_centre gives. Raises ValueError when a convolution cannot be changed so.
     """
-    kernel, stride, own = pair(window.kernel_size), pair(window.stride), pair(getattr(window, "dilation", 1))
-    dilation = own[0] * rate, own[1] * rate
+    kernel, stride, dilation = pair(window.kernel_size), pair(window.stride), _dilation(window, rate)
     edges = []
     for axis in (0, 1):
         start, end = (rate * pixels for pixels in _padding(window, axis))
         if stride[axis] > 1:  # as many outputs as inputs
+            start += shift
             end = max(0, dilation[axis] * (kernel[axis] - 1) - start)
         edges.append((start, end))
     (top, bottom), (left, right) = edges
@@ -99,6 +102,14 @@ def dense(window: Window, rate: int) -> Window:
     raise ValueError(f"a {type(window).__name__} has a forward of its own")
 
 
+def shift_to_centre(window: Window, rate: int) -> int:
+    """The `shift` with which dense(window, rate, shift) looks evenly to both sides of its pixel, half a pixel less
+    where that is impossible; from 0 to `rate`, beyond which the former samples would be lost."""
+    dilation = _dilation(window, rate)
+    reaches = [dilation[axis] * (pair(window.kernel_size)[axis] - 1) for axis in (0, 1)]
+    return min(max(0, min(reaches[axis] // 2 - rate * _padding(window, axis)[0], rate)) for axis in (0, 1))
+
+
 def pair(value: int | Sequence[int]) -> Pair:
     """Vertical and horizontal value.
 
@@ -108,6 +119,11 @@ def pair(value: int | Sequence[int]) -> Pair:
     return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 
+def _dilation(window: Window, rate: int) -> Pair:
+    own = pair(getattr(window, "dilation", 1))
+    return own[0] * rate, own[1] * rate
+
+
 def _padding(window: Window, axis: int) -> Pair:
     """What `window` pads before and after along `axis`: 0 vertically, 1 horizontally."""
     static = getattr(window, "static_padding", None)
@@ -115,7 +131,7 @@ def _padding(window: Window, axis: int) -> Pair:
         left, right, top, bottom = static.padding
         return (left, right) if axis else (top, bottom)
     if _pads_itself(window) or window.padding == "same":
-        reach = pair(getattr(window, "dilation", 1))[axis] * (pair(window.kernel_size)[axis] - 1)
+        reach = _dilation(window, 1)[axis] * (pair(window.kernel_size)[axis] - 1)
         total = max(0, reach + 1 - pair(window.stride)[axis])
         return total // 2, total - total // 2
     padding = 0 if isinstance(window.padding, str) else pair(window.padding)[axis]

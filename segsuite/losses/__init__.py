@@ -45,6 +45,34 @@ LOSSES: dict[str, str] = {
     "unified_focal": "segsuite.losses.unified_focal:UnifiedFocal",
 }
 
+# Losses that read all probabilities, which `full_resolution: fused` does not make, and losses with a softmax of their
+# own, which it computes alone but not in a sum.
+NOT_FUSED = ("boundary", "lovasz_softmax")
+FUSED_ALONE = ("logit_adjusted_cross_entropy",)
+
+
+def __getattr__(name: str) -> Any:
+    """`upsample_cross_entropy`, for use without the rest; only asking for it imports torch."""
+    if name == "upsample_cross_entropy":
+        from segsuite.losses.fused_cross_entropy import upsample_cross_entropy
+
+        return upsample_cross_entropy
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def check_fused(name: str, **settings: Any) -> None:
+    """Raises ConfigError when the loss `name` with these settings cannot be computed with `full_resolution: fused`."""
+    terms = settings.get("terms", [{"name": name}])
+    for term in terms:
+        found = term["name"]
+        own_softmax = found in FUSED_ALONE or term.get("label_smoothing", 0.0) > 0
+        found = f"label_smoothing of {found}" if term.get("label_smoothing") else found
+        if term["name"] in NOT_FUSED or (own_softmax and len(terms) > 1):
+            raise ConfigError(
+                f"full_resolution is fused, which {found} does not have{'' if found in NOT_FUSED else ' in a sum'}",
+                advice="set full_resolution to direct",
+            )
+
 
 def build_loss(name: str, weight: float = 1.0, **settings: Any) -> "Loss":
     """The loss `name` with its settings, times `weight`. Raises ConfigError for an unknown or missing setting, or a

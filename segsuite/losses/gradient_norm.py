@@ -44,6 +44,8 @@ class MeasuredLoss(nn.Module):
         """Norm of d loss / d logits before it is multiplied by the factor; None until it is measured."""
         self.reference_norm: float | None = None
         """The same of plain cross entropy."""
+        self._missed = False
+        self.register_load_state_dict_pre_hook(_without_measurement)  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     @property
     def factor(self) -> float:
@@ -53,7 +55,7 @@ class MeasuredLoss(nn.Module):
         return self.reference_norm / self.gradient_norm
 
     def forward(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> Tensor:
-        if self.training and self.gradient_norm is None:
+        if self.training and self.gradient_norm is None and not self._missed:
             self._measure(logits_NCHW, labels_NHW)
         value: Tensor = self.loss(logits_NCHW, labels_NHW)
         return value if self.factor == 1.0 else self.factor * value
@@ -79,3 +81,11 @@ class MeasuredLoss(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """What `get_extra_state` gave."""
         self.gradient_norm, self.reference_norm = state["gradient_norm"], state["reference_norm"]
+
+
+def _without_measurement(loss: MeasuredLoss, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Lets a training go on whose checkpoint is older than the measurement; its first batch is past."""
+    key = f"{prefix}_extra_state"
+    if key not in state:
+        state[key] = loss.get_extra_state()
+        loss._missed = True

@@ -26,11 +26,7 @@ class Pixels:
         sums: bool = False,
         squares: bool = False,
     ) -> None:
-        if logits_NCHW.ndim != 4 or labels_NHW.shape != (len(logits_NCHW), *logits_NCHW.shape[2:]):
-            raise ValueError(
-                f"logits {tuple(logits_NCHW.shape)} and labels {tuple(labels_NHW.shape)} are not (N, C, H, W) and "
-                "(N, H, W)"
-            )
+        self.check_shapes(logits_NCHW, labels_NHW)
         self.logits_NCHW, self.labels_NHW, self.ignore_index = logits_NCHW, labels_NHW, ignore_index
         self.num_classes, self.on_cpu = logits_NCHW.shape[1], on_cpu(labels_NHW)
         self.dtype = torch.float64 if logits_NCHW.dtype == torch.float64 else torch.float32
@@ -39,6 +35,14 @@ class Pixels:
         count = count_classes if self.on_cpu else count_classes_unchecked
         # On a CPU at once, since it finds unknown labels, which must not reach an indexing operation.
         self._count_NC = count(labels_NHW, self.num_classes, ignore_index) if self.on_cpu else None
+
+    def check_shapes(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> None:
+        """Raises ValueError unless there is a label for each pixel of the logits."""
+        if logits_NCHW.ndim != 4 or labels_NHW.shape != (len(logits_NCHW), *logits_NCHW.shape[2:]):
+            raise ValueError(
+                f"logits {tuple(logits_NCHW.shape)} and labels {tuple(labels_NHW.shape)} are not (N, C, H, W) and "
+                "(N, H, W)"
+            )
 
     @cached_property
     def count_NC(self) -> Tensor:
@@ -126,13 +130,15 @@ class Pixels:
 
     def shifted(self, shift_C: Tensor) -> Tensor:
         """log p[y] (N, H, W) of the softmax of logits + shift; differentiable."""
-        return softmax_sums(self.logits_NCHW, self.labels_NHW, self.ignore_index, shift_C, sums=False)[0]
+        return self.softmax_sums(shift_C)[0]
+
+    def softmax_sums(self, shift_C: Tensor | None = None, sums: bool = False, squares: bool = False) -> Sums:
+        """What softmax_sums.py computes of these pixels."""
+        return softmax_sums(self.logits_NCHW, self.labels_NHW, self.ignore_index, shift_C, sums, squares)
 
     def _softmax_sums(self) -> Sums:
         if self._result is None:
-            self._result = softmax_sums(
-                self.logits_NCHW, self.labels_NHW, self.ignore_index, None, self._sums, self._squares
-            )
+            self._result = self.softmax_sums(None, self._sums, self._squares)
         return self._result
 
     def _with_sums(self) -> tuple[Tensor, Tensor, Tensor]:

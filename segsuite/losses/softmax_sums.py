@@ -66,15 +66,11 @@ class _SoftmaxSums(Function):
         mass_NC, overlap_NC, squares_NC = (log_p_NHW.new_zeros(logits_NCHW.shape[:2]) for _ in range(3))
         for images, rows in strips(logits_NCHW):
             strip = Strip(logits_NCHW, labels_NHW, ignore_index, images, rows, shift_C)
-            p_nCP, log_p_nP = _probabilities(strip)
+            p_nCP, log_p_nP = probabilities(strip)
             log_p_NHW[images, rows] = log_p_nP.view(len(log_p_nP), *strip.shape[2:])
             if not sums:
                 continue
-            p_nCP.mul_(strip.valid_nP[:, None])
-            mass_NC[images] += p_nCP.sum(2)
-            if squares:
-                squares_NC[images] += p_nCP.square().sum(2)
-            overlap_NC[images] += _overlap(strip, p_nCP)
+            add_sums(strip, p_nCP, mass_NC[images], overlap_NC[images], squares_NC[images] if squares else None)
         if not sums:
             return log_p_NHW, None, None, None
         return log_p_NHW, mass_NC, overlap_NC, squares_NC if squares else None
@@ -92,26 +88,39 @@ class _SoftmaxSums(Function):
         gradient_NCHW = torch.empty_like(logits_NCHW)
         for images, rows in strips(logits_NCHW):
             strip = Strip(logits_NCHW, labels_NHW, ctx.ignore_index, images, rows, shift_C)
-            p_nCP, valid_nP = strip.softmax(), strip.valid_nP
-            k_nP = torch.zeros_like(valid_nP)
-            if of_log_p_NHW is not None:
-                k_nP = of_log_p_NHW[images, rows].reshape(k_nP.shape) * valid_nP
-            if of_overlap_NC is not None:
-                k_nP = k_nP + of_overlap_NC[images].gather(1, strip.labels_nP) * strip.of_label(p_nCP) * valid_nP
-            a_nCP = None if of_mass_NC is None else of_mass_NC[images, :, None]
-            if of_squares_NC is not None:
-                a_nCP = 2 * p_nCP * of_squares_NC[images, :, None] + (0.0 if a_nCP is None else a_nCP)
-            if a_nCP is None:
-                p_nCP.mul_(-k_nP[:, None])
-            else:
-                subtracted_nP = (p_nCP * a_nCP).sum(1).mul_(valid_nP).add_(k_nP)
-                p_nCP.mul_(torch.addcmul(-subtracted_nP[:, None], a_nCP, valid_nP[:, None]))
-            gradient_nCP = strip.add_at_label(p_nCP, k_nP)
+            gradient_nCP = gradient_of(
+                strip,
+                None if of_log_p_NHW is None else of_log_p_NHW[images, rows].reshape(strip.valid_nP.shape),
+                *(None if of_sum is None else of_sum[images] for of_sum in (of_mass_NC, of_overlap_NC, of_squares_NC)),
+            )
             gradient_NCHW[images, :, rows] = gradient_nCP.view(strip.shape)
         return gradient_NCHW, None, None, None, None, None
 
 
-def _probabilities(strip: Strip) -> tuple[Tensor, Tensor]:
+def gradient_of(
+    strip: Strip,
+    of_log_p_nP: Tensor | None,
+    of_mass_nC: Tensor | None,
+    of_overlap_nC: Tensor | None,
+    of_squares_nC: Tensor | None,
+) -> Tensor:
+    """Gradient to a strip's logits (n, C, P) from those to log p[y] and to the sums of its images; None is 0."""
+    p_nCP, valid_nP = strip.softmax(), strip.valid_nP
+    k_nP = torch.zeros_like(valid_nP) if of_log_p_nP is None else of_log_p_nP * valid_nP
+    if of_overlap_nC is not None:
+        k_nP = k_nP + of_overlap_nC.gather(1, strip.labels_nP) * strip.of_label(p_nCP) * valid_nP
+    a_nCP = None if of_mass_nC is None else of_mass_nC[..., None]
+    if of_squares_nC is not None:
+        a_nCP = 2 * p_nCP * of_squares_nC[..., None] + (0.0 if a_nCP is None else a_nCP)
+    if a_nCP is None:
+        p_nCP.mul_(-k_nP[:, None])
+    else:
+        subtracted_nP = (p_nCP * a_nCP).sum(1).mul_(valid_nP).add_(k_nP)
+        p_nCP.mul_(torch.addcmul(-subtracted_nP[:, None], a_nCP, valid_nP[:, None]))
+    return strip.add_at_label(p_nCP, k_nP)
+
+
+def probabilities(strip: Strip) -> tuple[Tensor, Tensor]:
     """p (n, C, P) and log p[y] (n, P), 0 at void pixels."""
     if strip.on_cpu:
         p_nCP = strip.softmax()
@@ -121,6 +130,15 @@ def _probabilities(strip: Strip) -> tuple[Tensor, Tensor]:
     log_p_nCP = F.log_softmax(strip.logits_nCP, 1)
     log_p_nP = strip.of_label(log_p_nCP) * strip.valid_nP
     return log_p_nCP.exp_(), log_p_nP
+
+
+def add_sums(strip: Strip, p_nCP: Tensor, mass_nC: Tensor, overlap_nC: Tensor, squares_nC: Tensor | None) -> None:
+    """Adds the sums over a strip to those of its images, in place; overwrites p."""
+    p_nCP.mul_(strip.valid_nP[:, None])
+    mass_nC += p_nCP.sum(2)
+    if squares_nC is not None:
+        squares_nC += p_nCP.square().sum(2)
+    overlap_nC += _overlap(strip, p_nCP)
 
 
 def _overlap(strip: Strip, p_nCP: Tensor) -> Tensor:

@@ -19,9 +19,9 @@ _OF_BIN = np.minimum((CENTRES * RELIABILITY_BINS).astype(int), RELIABILITY_BINS 
 
 
 class Reliability(NamedTuple):
-    """Of each of the 16 bins of confidence: pixels, share of them that is right, their mean confidence; NaN if empty."""
+    """Of each of the 16 bins of confidence: pixels, the share that is right, the mean confidence; NaN if empty."""
 
-    count: Counts
+    pixels: Counts
     accuracy: Floats
     confidence: Floats
 
@@ -33,21 +33,21 @@ def reliability(counts_2B: Counts) -> Reliability:
     `Histograms.of_class`: are a share p of the pixels to which it gives p labelled so?
     """
     both = counts_2B.sum(axis=0)
-    count = np.bincount(_OF_BIN, both, RELIABILITY_BINS)
+    pixels = np.bincount(_OF_BIN, both, RELIABILITY_BINS)
     right = np.bincount(_OF_BIN, counts_2B[1], RELIABILITY_BINS)
     confidence = np.bincount(_OF_BIN, both * CENTRES, RELIABILITY_BINS)
     with np.errstate(invalid="ignore"):
-        return Reliability(count.astype(np.int64), right / count, confidence / count)
+        return Reliability(pixels.astype(np.int64), right / pixels, confidence / pixels)
 
 
 def expected_calibration_error(counts_2B: Counts) -> Bounded:
     """Mean over pixels of |accuracy - confidence| of their bin (Naeini et al. 2015; Guo et al. 2017, 1706.04599)."""
     found = reliability(counts_2B)
-    pixels = int(found.count.sum())
-    if not pixels:
+    total = int(found.pixels.sum())
+    if not total:
         return Bounded(math.nan, math.nan)
     gap = np.nan_to_num(np.abs(found.accuracy - found.confidence))
-    return Bounded(float((found.count * gap).sum() / pixels), _mean_half_width(counts_2B))
+    return Bounded(float((found.pixels * gap).sum() / total), _mean_half_width(counts_2B))
 
 
 def overconfidence(counts_2B: Counts) -> Bounded:

@@ -76,8 +76,8 @@ def average_precision(counts_2B: Counts) -> Bounded:
     share, before = _ratio(p, p + n, 1.0), true + false
     growth = np.log1p(_ratio(p, share * before, 0.0))
     mixed = np.clip(p * share + (true - before * share) * share * growth, low, high)
-    found_so = [float(sums.sum() / found.true[-1]) for sums in (low, mixed, high)]
-    return Bounded(found_so[1], max(found_so[2] - found_so[1], found_so[1] - found_so[0]))
+    lowest, value, highest = (float(sums.sum() / found.true[-1]) for sums in (low, mixed, high))
+    return Bounded(value, max(highest - value, value - lowest))
 
 
 def area_under_roc(counts_2B: Counts) -> Bounded:

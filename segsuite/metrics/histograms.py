@@ -1,8 +1,8 @@
 """Histograms of predicted probabilities: what curves and calibration are computed from, on any machine. No torch.
 
-Bins have 64 equal steps in each power of two of min(p, 1 - p), down to 2^-16 on both sides: fine where the ranking of
-rare classes is decided (p near 0) and where confident networks live (p near 1). The bin of a float32 is in its bits
-(`probabilities.py`). Memory is constant: 2 x C x 1922 counts, whatever the size of the split.
+Bins have 64 equal steps in each power of two of min(p, 1 - p), down to 2^-24 on both sides: fine where the ranking of
+rare classes is decided (p near 0) and where confident networks live (p near 1, of which float32 knows no more). The bin
+of a float32 is in its bits (`probabilities.py`). Memory is constant: 2 x C x 2946 counts, whatever the split's size.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ Floats = NDArray[np.float64]
 
 STEP_BITS = 6
 """Each power of two has 2^STEP_BITS bins of equal width."""
-OCTAVES = 15
-"""Powers of two from 2^-16 to 1/2 on each side; what is nearer to 0 or 1 shares the outermost bin."""
+OCTAVES = 23
+"""Powers of two from 2^-24 to 1/2 on each side; what is nearer to 0 or 1 shares the outermost bin."""
 HALF = 1 + (OCTAVES << STEP_BITS)
 BINS = 2 * HALF
 
 _steps = np.arange(HALF, dtype=np.float64)
 _octave, _step = np.divmod(_steps, 1 << STEP_BITS)
-# From 2^-16, the end of the outermost bin, to 1/2; all are exact in float32 and float64.
+# From 2^-24, the end of the outermost bin, to 1/2; all are exact in float32 and float64.
 _low_edges = (1 + _step / (1 << STEP_BITS)) * 2.0 ** (_octave - OCTAVES - 1)
 EDGES: Floats = np.concatenate([[0.0], _low_edges, 1 - _low_edges[:-1][::-1], [1.0]])
 """(BINS + 1,) float64 from 0 to 1. A bin holds its lower edge below 1/2 and its upper one above; 1/2 is below."""

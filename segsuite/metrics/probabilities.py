@@ -12,7 +12,7 @@ from segsuite.metrics.histograms import BINS, HALF, OCTAVES, STEP_BITS, Histogra
 
 MANTISSA_BITS = 23
 EXPONENT_BIAS = 127
-# The bits of 2^-16, cut to the bits of a bin, become bin 1.
+# The bits of 2^-24, cut to the bits of a bin, become bin 1.
 _FIRST = ((EXPONENT_BIAS - OCTAVES - 1) << STEP_BITS) - 1
 
 

@@ -20,9 +20,10 @@ FLOOR_DB = -40.0
 LABELLED_FACTOR = 4
 """Of larger factors the harmonics lie too close for labels."""
 MOST_TOLD = 8
-HEIGHT, NARROW_HEIGHT = 330, 990
-PANELS = ((0.0, 0.26), (0.37, 0.63), (0.74, 1.0))
-NARROW_PANELS = ((0.72, 0.98), (0.37, 0.63), (0.02, 0.28))
+HEIGHT, NARROW_HEIGHT = 330, 560
+# Of each picture, left to right and bottom to top; on a phone the spectrum lies below the other two.
+PANELS = (((0.0, 0.26), (0.0, 0.9)), ((0.37, 0.63), (0.0, 0.9)), ((0.74, 1.0), (0.0, 0.9)))
+NARROW_PANELS = (((0.0, 0.46), (0.64, 0.94)), ((0.54, 1.0), (0.64, 0.94)), ((0.08, 0.82), (0.0, 0.5)))
 TITLES = ("Response to one pixel", "Response to a constant", "Spectrum, dB")
 GREY = "rgba(128,136,146,0.5)"
 INK, PAPER = "#1C2127", "rgba(255,255,255,0.85)"
@@ -52,16 +53,16 @@ def profile_figure(one: Profile, name: str) -> Figure:
     limits = ((-1.0, 1.0), (-1.0, 1.0), (FLOOR_DB, 0.0))
     for panel, (extent, limit) in enumerate(zip(extents, limits, strict=True)):
         layout |= _axes(panel, extent) | {_axis("color", panel): _colour_bar(panel, limit)}
-        narrow |= {f"{_axis('x', panel)}.domain": [0.05, 0.85], f"{_axis('y', panel)}.domain": NARROW_PANELS[panel]}
-        low, high = NARROW_PANELS[panel]
-        bar = {"x": 0.87, "y": (low + high) / 2, "len": high - low}
-        narrow |= {f"{_axis('color', panel)}.colorbar.{key}": value for key, value in bar.items()}
+        across, down = NARROW_PANELS[panel]
+        narrow |= {f"{_axis('x', panel)}.domain": list(across), f"{_axis('y', panel)}.domain": list(down)}
+    narrow |= {"coloraxis.showscale": False, "coloraxis2.showscale": False}
+    narrow |= {"coloraxis3.colorbar.x": 0.84, "coloraxis3.colorbar.y": 0.25, "coloraxis3.colorbar.len": 0.5}
     frequencies = {"title": {"text": "cycles per pixel, right"}, "tickvals": [down / factor for down in range(factor)]}
     layout["xaxis3"] |= frequencies | {"ticktext": [_ratio(down, factor) for down in range(factor)]}
     layout["yaxis3"] |= {**frequencies, "title": {"text": "down"}, "ticktext": layout["xaxis3"]["ticktext"]}
     layout["shapes"] = [*_lines(0, factor, len(impulse)), *_lines(1, factor, len(constant)), *_bands(factor, edge)]
-    layout["annotations"] = [*_titles(PANELS, None), *_labels(one)]
-    narrow["annotations"] = [*_titles(None, NARROW_PANELS), *_labels(one)]
+    layout["annotations"] = [*_titles(PANELS), *_labels(one)]
+    narrow["annotations"] = [*_titles(NARROW_PANELS), *_labels(one)]
     data = [
         _heatmap(impulse, 0, "row %{y}, column %{x}: %{z:.3f}"),
         _heatmap(constant, 1, "row %{y}, column %{x}: %{z:+.3f}"),
@@ -134,14 +135,14 @@ def _axes(panel: int, extent: tuple[float, float]) -> dict[str, Any]:
         _axis("x", panel): {
             **plain,
             "range": [low, high],
-            "domain": list(PANELS[panel]),
+            "domain": list(PANELS[panel][0]),
             "anchor": f"y{number}",
             "tickvals": [],
         },
         _axis("y", panel): {
             **plain,
             "range": [high, low],
-            "domain": [0, 0.9],
+            "domain": list(PANELS[panel][1]),
             "anchor": f"x{number}",
             "scaleanchor": f"x{number}",
             "tickvals": [],
@@ -155,7 +156,7 @@ def _colour_bar(panel: int, limits: tuple[float, float]) -> dict[str, Any]:
         "cmin": low,
         "cmax": high,
         "colorbar": {
-            "x": PANELS[panel][1] + 0.005,
+            "x": PANELS[panel][0][1] + 0.005,
             "y": 0.45,
             "len": 0.9,
             "thickness": 8,
@@ -241,14 +242,12 @@ def _labels(one: Profile) -> list[dict[str, Any]]:
     ]
 
 
-def _titles(
-    across: Sequence[tuple[float, float]] | None, down: Sequence[tuple[float, float]] | None
-) -> list[dict[str, Any]]:
-    """Above each picture; `across` or `down` are the domains of the pictures, whichever differ."""
+def _titles(panels: Sequence[tuple[tuple[float, float], tuple[float, float]]]) -> list[dict[str, Any]]:
+    """Above each picture."""
     return [
         {
-            "x": sum(across[panel]) / 2 if across else 0.45,
-            "y": down[panel][1] if down else 0.93,
+            "x": sum(across) / 2,
+            "y": down[1] + 0.03,
             "xref": "paper",
             "yref": "paper",
             "xanchor": "center",
@@ -257,5 +256,5 @@ def _titles(
             "showarrow": False,
             "font": {"size": 13},
         }
-        for panel, title in enumerate(TITLES)
+        for title, (across, down) in zip(TITLES, panels, strict=True)
     ]

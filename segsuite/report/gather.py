@@ -18,6 +18,7 @@ from segsuite.arms import expand
 from segsuite.config import TrialSettings
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
+from segsuite.metrics.groups import image_miou
 
 Counts = NDArray[np.int64]
 
@@ -41,13 +42,7 @@ class Counted:
 
         Only to choose images to look at: the score of an arm is a ratio of sums over the whole split.
         """
-        true, false, missed = (self.counts[:, :, place].astype(np.float64) for place in range(3))
-        present = true + missed > 0
-        iou = np.divide(true, true + false + missed, out=np.zeros_like(true), where=present)
-        classes = present.sum(axis=1)
-        mean: NDArray[np.float64] = np.full(len(iou), np.nan)
-        np.divide(iou.sum(axis=1), classes, out=mean, where=classes > 0)
-        return mean
+        return image_miou(self.counts)
 
 
 @dataclass(frozen=True, eq=False)

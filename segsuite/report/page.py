@@ -29,17 +29,21 @@ def render(material: Material, sections: Sequence[Section], version: str = "") -
     figures = {figure.name: drawn(figure) for section in sections for figure in section.figures}
     data = {"figures": figures, "templates": {"light": template(), "dark": template(dark=True)}}
     # No part of a template is rendered twice, and nothing is replaced in the finished text: the scripts hold HTML tags.
-    return environment().get_template("page.html").render(
-        gathered=material.gathered,
-        answers=material.answers,
-        overview=overview(material),
-        sections=sections,
-        methods=methods(material),
-        style=read(TEMPLATES / "page.css"),
-        scripts=scripts,
-        data=json_for_script(data),
-        policy=policy(scripts, live=bool(version)),
-        version=version,
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            gathered=material.gathered,
+            answers=material.answers,
+            overview=overview(material),
+            sections=sections,
+            methods=methods(material),
+            style=read(TEMPLATES / "page.css"),
+            scripts=scripts,
+            data=json_for_script(data),
+            policy=policy(scripts, live=bool(version)),
+            version=version,
+        )
     )
 
 

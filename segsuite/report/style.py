@@ -15,6 +15,17 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 BASELINE_COLOUR = "#8A8F98"
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+PICTURE_SCALES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "signed": {
+        "light": ("#9A3B00", "#E89B5C", "#F4F5F6", "#62A5D6", "#0A4F91"),
+        "dark": ("#FFB27A", "#B05A1C", "#20262C", "#2B76AB", "#8CC8F5"),
+    },
+    "power": {
+        "light": ("#FFFFFF", "#C6DFF0", "#5BA3D3", "#1B6CA8", "#0A3A63"),
+        "dark": ("#14181C", "#173A57", "#2573AC", "#6FB7EA", "#E4F3FF"),
+    },
+}
+SCALES = ("diverging", "sequential", *PICTURE_SCALES)
 # Keeps the labels of an axis away from it.
 NO_TICKS = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -82,15 +93,19 @@ def _two_axes(gathered: Gathered) -> dict[str, tuple[int, int]] | None:
 
 
 def scale(name: str, dark: bool = False) -> list[list[Any]]:
-    """The colour scale of a theme: "diverging" from worse (orange) to better (blue), or "sequential" from low to high.
+    """The colour scale of a theme.
 
-    All of a theme's colours are so light, or so dark, that numbers written on them can be read.
+    "diverging" from worse (orange) to better (blue), "sequential" from low to high: all of a theme's colours are so
+    light, or so dark, that numbers written on them can be read. "signed" and "power" are the same, strong, for pictures.
     """
-    if name == "diverging":
+    theme = "dark" if dark else "light"
+    if name in PICTURE_SCALES:
+        colours = PICTURE_SCALES[name][theme]
+    elif name == "diverging":
         colours = ("#B05A1C", "#262C33", "#2B76AB") if dark else ("#F2A469", "#F6F7F8", "#7BB6E0")
     else:
         colours = ("#1A2733", "#22506F", "#2F7FB4") if dark else ("#F3F7FA", "#BBD9EC", "#7BB6E0")
-    return [[place / 2, colour] for place, colour in enumerate(colours)]
+    return [[place / (len(colours) - 1), colour] for place, colour in enumerate(colours)]
 
 
 def signed(value: float) -> str:
@@ -123,7 +138,7 @@ def template(dark: bool = False) -> dict[str, Any]:
             "xaxis": dict(axis),
             "yaxis": dict(axis),
             # Not used by plotly's own choice, which looks at the data: the page puts them into the heatmaps.
-            "colorscale": {name: scale(name, dark) for name in ("diverging", "sequential")},
+            "colorscale": {name: scale(name, dark) for name in SCALES},
             "hoverlabel": {
                 "bgcolor": "#2B3138" if dark else "#FFFFFF",
                 "bordercolor": line,

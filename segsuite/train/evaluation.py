@@ -1,4 +1,5 @@
-"""Scores a network on a split: one pass, counts per image and class, at the labels' own resolution."""
+"""Scores a network on a split: one pass, counts per image and class, at the labels' own resolution; softmax histograms
+of the whole split."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from torch import nn
 
 from segsuite.metrics.boundary import boundary_counts
 from segsuite.metrics.confusion import counts_of, image_matrices, predict
+from segsuite.metrics.histograms import Histograms
+from segsuite.metrics.objects import object_counts
+from segsuite.metrics.probabilities import ProbabilityCounter
 from segsuite.metrics.scores import Scores
 from segsuite.train.callbacks import Report, StopRequest
 
@@ -19,12 +23,15 @@ AUTOCAST = {"bf16-mixed": torch.bfloat16, "fp16-mixed": torch.float16}
 @dataclass(frozen=True)
 class Evaluated:
     """`counts` int64 (N, C, 3): TP, FP, FN of each image and class; `boundary_counts` int64 (N, C, 10): the
-    BOUNDARY_COLUMNS of metrics; `samples` (N,): their indices in the split."""
+    BOUNDARY_COLUMNS of metrics; `object_counts` int64 (N, C, 3, 4): SIZE_COLUMNS of SIZE_GROUPS; `samples` (N,): their
+    indices in the split."""
 
     scores: Scores
     counts: np.ndarray
     boundary_counts: np.ndarray
+    object_counts: np.ndarray
     samples: np.ndarray
+    histograms: Histograms
 
 
 @torch.inference_mode()
@@ -39,7 +46,8 @@ def evaluate(
 ) -> Evaluated:
     """Runs `network` over all batches of `loader`. Raises NonFiniteError for logits that are not finite."""
     network.eval().to(device)
-    counts, boundaries, samples, done = [], [], [], 0
+    counts, boundaries, objects, samples, done = [], [], [], [], 0
+    probabilities = ProbabilityCounter(num_classes, device)
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     for batch in loader:
         stop.leave_if_set()
@@ -51,7 +59,9 @@ def evaluate(
             matrices = image_matrices(predictions, labels, num_classes).cpu()
             matrix += matrices.sum(0)
             counts.append(counts_of(matrices))
-            pairs = zip(predictions.cpu().numpy(), group["label"].numpy(), strict=True)
+            probabilities.add(logits_NCHW, predictions, labels)
+            pairs = list(zip(predictions.cpu().numpy(), group["label"].numpy(), strict=True))
+            objects += [object_counts(prediction, label, num_classes) for prediction, label in pairs]
             boundaries += [boundary_counts(prediction, label, num_classes) for prediction, label in pairs]
             samples.append(group["index"])
             done += len(labels)
@@ -61,5 +71,7 @@ def evaluate(
         Scores(matrix.numpy()),
         torch.cat(counts)[order].numpy(),
         np.stack(boundaries)[order.numpy()],
+        np.stack(objects)[order.numpy()],
         torch.cat(samples)[order].numpy(),
+        probabilities.histograms(),
     )

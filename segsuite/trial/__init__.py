@@ -1,8 +1,9 @@
 """Runs one trial from its run directory. `run_trial` is the main flow of the suite: read it first."""
 
+import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,46 +56,36 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
     `report` is told of progress; `stop` ends it at the next step that can be saved. Raises ClaimError when another
     process runs the trial, Preempted when it was stopped, and what made it fail, which is also recorded.
     """
-    trial = read(folder)
+    trial, run = read(folder), RunDirectory(folder)
     with claim(folder):
         if (finished := read_json(folder / "result.json")) is not None:
             return finished  # by another launcher, since this one looked
-        with tracked(subject(trial, folder), report) as tracker:
-            run = RunDirectory(folder)
+        with tracked(subject(trial, folder), report) as tracker, recorded(run, stop):
             run.open()
-            try:
-                machine = prepare(trial)
-                data = build_data(trial.settings)
-                network = build_network(trial, data)
-                fit_to_labels(network, data, run)
-                atomic.write_json(folder / "manifest.json", describe(data, network, machine))
-                of_loss = train(trial, data, network, machine, run, stop, report, tracker)
-                load_chosen_checkpoint(trial, network, run)
-                evaluated = evaluate(
-                    network, data.scored, data.num_classes, machine.device, machine.precision, stop, report
-                )
-                write_counts(data, evaluated, folder)
-                write_predictions(
-                    network,
-                    data.scored_dataset,
-                    data.scored_indices,
-                    machine.device,
-                    machine.precision,
-                    folder / "samples",
-                )
-                measure_checkerboards(trial, data, network, folder)
-                result = summarise(trial, data, network, machine.device, machine.precision, evaluated, folder)
-                result |= of_loss
-                result["cost"]["attempt_seconds"] = time.time() - machine.started
-                run.finish(result)
-                tracker.finish(result)
-            except Preempted:
-                raise
-            except Exception as error:
-                stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
-                run.fail(error)
-                raise
+            machine = prepare(trial)
+            data = build_data(trial.settings)
+            network = build_network(trial, data)
+            fit_to_labels(network, data, run)
+            atomic.write_json(folder / "manifest.json", describe(data, network, machine))
+            of_loss = train(trial, data, network, machine, run, stop, report, tracker)
+            load_chosen_checkpoint(trial, network, run)
+            result = score(trial, data, network, machine, folder, stop, report) | of_loss
+            run.finish(result)
+            tracker.finish(result)
     return result
+
+
+@contextlib.contextmanager
+def recorded(run: RunDirectory, stop: StopRequest) -> Iterator[None]:
+    """Records in the run directory what makes the body fail. Being stopped is no failure."""
+    try:
+        yield
+    except Preempted:
+        raise
+    except Exception as error:
+        stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
+        run.fail(error)
+        raise
 
 
 def subject(trial: Frozen, folder: Path) -> Subject:
@@ -157,13 +148,6 @@ def train(
     return {"loss_weights": weights, **loss.record()}
 
 
-def measure_checkerboards(trial: Frozen, data: TrialData, network: SegmentationNetwork, folder: Path) -> None:
-    """What the scored weights leave on the scored split, if the trial asks for it: artefacts.json and .npz."""
-    settings = trial.settings.checkerboard
-    if settings.measure:
-        measure_at_the_end(network, data.scored_dataset, data.scored_indices, settings, folder)
-
-
 def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
     """The loss's arguments, and every number a class among them by its setting, such as class weights made from the
     training split. Raises ConfigError when numbers and classes do not fit."""
@@ -182,6 +166,27 @@ def load_chosen_checkpoint(trial: Frozen, network: SegmentationNetwork, run: Run
             f"lower train.validate_every (now {trial.settings.train.validate_every}) to at most the epochs",
         )
     network.load_state_dict(checkpoint_io.network_weights(checkpoint_io.load(path)))
+
+
+def score(
+    trial: Frozen,
+    data: TrialData,
+    network: SegmentationNetwork,
+    machine: Machine,
+    folder: Path,
+    stop: StopRequest,
+    report: Report,
+) -> dict[str, Any]:
+    """The result of the weights that `network` holds; beside it counts, histograms, predictions and artefacts."""
+    device, precision = machine.device, machine.precision
+    evaluated = evaluate(network, data.scored, data.num_classes, device, precision, stop, report)
+    write_counts(data, evaluated, folder)
+    write_predictions(network, data.scored_dataset, data.scored_indices, device, precision, folder / "samples")
+    if trial.settings.checkerboard.measure:
+        measure_at_the_end(network, data.scored_dataset, data.scored_indices, trial.settings.checkerboard, folder)
+    result = summarise(trial, data, network, device, precision, evaluated, folder)
+    result["cost"]["attempt_seconds"] = time.time() - machine.started
+    return result
 
 
 def usable_cores() -> int:

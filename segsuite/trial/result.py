@@ -1,4 +1,4 @@
-"""What a finished trial leaves behind: counts.npz and result.json."""
+"""What a finished trial leaves behind: counts.npz, histograms.npz and result.json."""
 
 import statistics
 import time
@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from segsuite.datasets.loader import Samples
+from segsuite.datasets.statistics import label_counts
 from segsuite.io import atomic
 from segsuite.io.store import events
 from segsuite.metrics import BOUNDARY_COLUMNS, CLASS_SCORES, SCALAR_SCORES
 from segsuite.metrics.boundary import boundary_scores
+from segsuite.metrics.calibration import calibration_summary
+from segsuite.metrics.curves import ranking_summary
+from segsuite.metrics.groups import SIZE_COLUMNS, SIZE_GROUPS, group_summary
 from segsuite.train.cost import prediction_cost
 from segsuite.train.evaluation import Evaluated
 from segsuite.train.precision import peak_memory_bytes
@@ -21,18 +26,24 @@ from segsuite.trial.frozen import Frozen
 
 def write_counts(data: TrialData, evaluated: Evaluated, folder: Path) -> None:
     """counts.npz: `counts` (N, C, 3) TP, FP, FN of each image and class, `confusion` (C, C), `boundary_counts`
-    (N, C, 10) with the names of its columns, and what N and C are."""
+    (N, C, 10) and `object_counts` (N, C, 3, 4) with the names of their columns, and what N and C are. histograms.npz:
+    see `metrics.histograms`."""
     samples = [int(index) for index in evaluated.samples]
     arrays: dict[str, Any] = {
         "counts": evaluated.counts,
         "confusion": evaluated.scores.confusion,
         "boundary_counts": evaluated.boundary_counts.astype(np.int32),
         "boundary_columns": np.array(BOUNDARY_COLUMNS),
+        "object_counts": evaluated.object_counts.astype(np.int32),
+        "object_sizes": np.array(SIZE_GROUPS),
+        "object_columns": np.array(SIZE_COLUMNS),
         "names": np.array([data.scored_dataset.sample_name(index) for index in samples]),
         "sequences": np.array([data.scored_dataset.sequence(index) for index in samples]),
         "classes": np.array(data.classes),
     }
     atomic.write_with(folder / "counts.npz", lambda file: np.savez_compressed(file, **arrays))
+    histograms: dict[str, Any] = {**evaluated.histograms.arrays(), "classes": np.array(data.classes)}
+    atomic.write_with(folder / "histograms.npz", lambda file: np.savez_compressed(file, **histograms))
 
 
 def summarise(
@@ -49,6 +60,9 @@ def summarise(
         "scores": {name: scores[name] for name in SCALAR_SCORES},
         "class_scores": {name: dict(zip(data.classes, scores[name], strict=True)) for name in CLASS_SCORES},
         "boundary_scores": boundary_scores(evaluated.boundary_counts, evaluated.scores.present),
+        "ranking": ranking_summary(evaluated.histograms, data.classes),
+        "calibration": calibration_summary(evaluated.histograms, data.classes),
+        "groups": group_summary(evaluated.counts, evaluated.object_counts, training_pixels(data), data.classes),
         "absent_predicted": [data.classes[index] for index in scores["absent_predicted"]],
         "scored": {
             "split": data.scored_dataset.split,
@@ -68,6 +82,13 @@ def summarise(
         "device": device,
         "finished": time.time(),
     }
+
+
+def training_pixels(data: TrialData) -> list[int]:
+    """Labelled pixels of each class in the images that were trained on."""
+    samples = data.training.dataset
+    assert isinstance(samples, Samples)
+    return label_counts(samples.dataset).of(data.training.sampler.indices).pixels_C
 
 
 def image_size(data: TrialData) -> tuple[int, int]:

@@ -74,7 +74,7 @@ def test_another_seed_gives_other_values_in_every_upsampler(core: str) -> None:
 def test_logits_have_the_size_of_any_image(core: str, upsampler: Setting) -> None:
     net = network(core, upsampler).eval()
     with torch.no_grad():
-        for height, width in [(45, 61), (1, 33)]:
+        for height, width in [(33, 45), (1, 7)]:
             logits_NCHW = net(torch.rand(1, 3, height, width))
             assert logits_NCHW.shape == (1, CLASSES, height, width)
             assert logits_NCHW.isfinite().all()

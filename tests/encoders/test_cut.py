@@ -10,14 +10,15 @@ from segsuite.errors import ConfigError
 
 # they run side by side (HRNet), or give a feature from within a block (Xception)
 NOT_AT_STRIDE_8 = ("hrnet_w18", "hrnet_w18_small", "xception41", "xception65")
-QUICK = ("resnet18", "tf_efficientnet_lite0", "convnext_atto", "efficientnet-b0", "mobilenet_v2", "mit_b0")
+QUICK = ("resnet18", "tf_efficientnet_lite0", "convnext_atto", "efficientnet-b0")
+OTHER_FAMILIES = ("vgg11", "densenet121", "inceptionv4", "xception", "mobilenet_v2", "mit_b0")
 NAMES = [
     pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
     for names in ENCODERS.values()
     for name in names
     if name not in NOT_AT_STRIDE_8
-    # quick ones, a family each, and all of timm's common ones; larger members of smp's families differ in numbers only
-    and (names is ENCODERS["timm"] or name in QUICK or name in ("vgg11", "densenet121", "inceptionv4", "xception"))
+    # one of each family of smp's, and all of timm's common ones
+    and (names is ENCODERS["timm"] or name in QUICK or name in OTHER_FAMILIES)
 ]
 
 

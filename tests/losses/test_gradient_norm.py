@@ -87,6 +87,13 @@ def test_measuring_draws_no_random_numbers_and_leaves_no_gradient() -> None:
     assert logits_NCHW.grad is None
 
 
+def test_a_checkpoint_from_before_the_measurement_is_continued_without_one() -> None:
+    measured = MeasuredLoss(build_loss("dice"))
+    measured.load_state_dict({})
+    measured(*batch())
+    assert measured.record() == {"loss_gradient_norm": None, "loss_reference_norm": None, "loss_factor": 1.0}
+
+
 def attempt(folder: Path, settings: dict[str, Any], stop_at: int = -1) -> MeasuredLoss:
     """One attempt at a training by the matched dice loss, stopped in a batch."""
     loss = MeasuredLoss(build_loss("dice"), match=True)

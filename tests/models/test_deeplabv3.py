@@ -71,6 +71,16 @@ def test_auxiliary_logits_are_taken_once() -> None:
     assert core_of(network).auxiliary_logits is None
 
 
+def test_the_auxiliary_head_trains_the_encoder_up_to_the_feature_before_the_last() -> None:
+    network = build(auxiliary_weight=0.4)
+    network(torch.rand(2, 3, 40, 40))
+    auxiliary_NCHW = network.take_auxiliary_logits()
+    assert auxiliary_NCHW is not None
+    auxiliary_NCHW.square().sum().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    reached = {name.split(".")[0] for name, p in network.encoder.body.named_parameters() if p.grad is not None}  # type: ignore[union-attr,operator]  # a module
+    assert reached == {"conv1", "bn1", "layer1", "layer2", "layer3"}
+
+
 def test_without_its_weight_there_is_no_auxiliary_head() -> None:
     network = build()
     network(torch.rand(2, 3, 40, 40))

@@ -61,13 +61,6 @@ def test_the_loss_is_that_of_both_heads_and_trains_both(tmp_path: Path) -> None:
     assert all(not torch.equal(value, before[name]) for name, value in trained.network.named_parameters())
 
 
-def test_nothing_of_the_auxiliary_head_is_kept_after_a_step(tmp_path: Path) -> None:
-    trained = module(train_settings(epochs=1), network())
-    fit(trained, tmp_path)
-    assert trained.network.auxiliary_logits is None
-    assert trained.network.core.auxiliary_logits is None
-
-
 @pytest.mark.parametrize("size", [(8, 8), (5, 11)])
 def test_auxiliary_logits_are_cut_to_the_image_as_the_logits_are(size: tuple[int, int]) -> None:
     net = network()

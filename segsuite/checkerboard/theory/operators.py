@@ -32,12 +32,20 @@ class Step:
     factor: int
     needs_guide: bool = False
 
+    @torch.no_grad()
     def parts(self) -> "list[Step]":
-        """The steps of factor 2 that an upsampler of factor 4, 8, ... consists of, or the step itself."""
+        """The steps of factor 2 that an upsampler of factor 4, 8, ... is a chain of, or the step itself."""
         if not isinstance(self.module, DoublingUpsampler):
             return [self]
         inputs = [self.in_channels] + [self.out_channels] * (len(self.module.steps) - 1)
-        return [Step(part, first, self.out_channels, 2) for part, first in zip(self.module.steps, inputs, strict=True)]
+        parts = [Step(part, first, self.out_channels, 2) for part, first in zip(self.module.steps, inputs, strict=True)]
+        x_NCHW = torch.randn(1, self.in_channels, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        whole_NCHW = self.module(x_NCHW)
+        for part in parts:
+            x_NCHW = part.module(x_NCHW)
+        # Some do more than their steps in a row, such as a blur between them.
+        is_chain = x_NCHW.shape == whole_NCHW.shape and torch.allclose(x_NCHW, whole_NCHW)
+        return parts if is_chain else [self]
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,7 +76,8 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """One part of the page. `notes` are paragraphs above what is shown; `details` fold away."""
+    """One part of the page. `warnings` stand out above `notes`, the paragraphs above what is shown; `details` fold
+    away."""
 
     id: str
     title: str
@@ -89,3 +90,4 @@ class Section:
     details: Sequence[str] = ()
     summary: str = ""
     """What the fold says when it is closed."""
+    warnings: Sequence[str] = ()

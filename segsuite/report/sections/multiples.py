@@ -1,0 +1,174 @@
+"""Small pictures of the same size in a grid, one an arm, with one colour scale; two columns on a phone."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from segsuite.report.style import ArmStyle, inert, scale
+
+PAGE_WIDTH, PHONE_WIDTH = 976, 340
+GAP = 14
+TITLE = 40
+BAR = 62
+LETTER = 6.6
+"""Width of a letter of the titles, in pixels, about."""
+CHIP = "\N{BLACK SQUARE}"
+FRAME = "rgba(128,136,146,0.55)"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture: traces without axes, which cover [0, `width`] x [0, 1] from the left and the top."""
+
+    title: str
+    traces: Sequence[dict[str, Any]]
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The colour scale of all heatmaps: its name in `style.scale`, limits, and title with the unit."""
+
+    scale: str
+    low: float
+    high: float
+    title: str
+    ticks: Sequence[tuple[float, str]] = ()
+    """Places and texts, where plotly's own choice is not wanted."""
+
+    def heat(self) -> dict[str, Any]:
+        """What a heatmap trace has of it."""
+        return {
+            "type": "heatmap",
+            "zmin": self.low,
+            "zmax": self.high,
+            "meta": self.scale,
+            "colorscale": scale(self.scale),
+            "showscale": False,
+        }
+
+
+def multiples(
+    tiles: Sequence[Tile], bar: Bar, columns: int, width: float = 1.0
+) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """Traces, layout, and the layout's changes on a phone. `width` is that of a tile by its height."""
+    columns = min(columns, len(tiles))
+    phone_columns = 1 if width > 1.5 and len(tiles) == 1 else min(2, columns)
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {"hovermode": "closest", "showlegend": False, "shapes": [], "annotations": []}
+    narrow: dict[str, Any] = {"annotations": []}
+    wide, phone = (
+        _Grid(len(tiles), columns, PAGE_WIDTH, width),
+        _Grid(len(tiles), phone_columns, PHONE_WIDTH, width),
+    )
+    for grid, target in ((wide, layout), (phone, narrow)):
+        target["height"] = round(grid.height + BAR)
+        target["margin"] = {"l": 4, "r": 4, "t": 0, "b": BAR}
+    for place, tile in enumerate(tiles):
+        number = "" if place == 0 else str(place + 1)
+        data += [trace | {"xaxis": f"x{number}", "yaxis": f"y{number}"} for trace in tile.traces]
+        across, down = wide.domains(place)
+        plain: dict[str, Any] = {"showgrid": False, "zeroline": False, "fixedrange": True, "showticklabels": False}
+        plain |= {"ticks": "", "constrain": "domain", "automargin": False}
+        layout[f"xaxis{number}"] = plain | {
+            "range": [0, width],
+            "domain": across,
+            "anchor": f"y{number}",
+            "constraintoward": "left",
+        }
+        layout[f"yaxis{number}"] = plain | {
+            "range": [1, 0],
+            "domain": down,
+            "anchor": f"x{number}",
+            "scaleanchor": f"x{number}",
+            "constraintoward": "top",
+        }
+        layout["annotations"].append(_title(tile, across[0], down[1], wide.column_width))
+        across, down = phone.domains(place)
+        narrow |= {f"xaxis{number}.domain": across, f"yaxis{number}.domain": down}
+        narrow["annotations"].append(_title(tile, across[0], down[1], phone.column_width))
+    heatmaps = [trace for trace in data if trace["type"] == "heatmap"]
+    if heatmaps:
+        heatmaps[0] |= {"showscale": True, "colorbar": _colour_bar(bar)}
+    return data, layout, narrow
+
+
+def at(rows: int, columns: int, left: float = 0.0, side: float = 1.0) -> dict[str, float]:
+    """Where the cells of a heatmap lie that covers [left, left + side] x [0, 1]."""
+    return {"x0": left + side / columns / 2, "dx": side / columns, "y0": 0.5 / rows, "dy": 1 / rows}
+
+
+def frame(left: float, right: float, style: ArmStyle | None = None) -> dict[str, Any]:
+    """A thin line around [left, right] x [0, 1]."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [left, right, right, left, left],
+        "y": [0, 0, 1, 1, 0],
+        "line": {"color": FRAME if style is None else style.colour, "width": 1},
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+
+
+class _Grid:
+    """Domains of tiles in a grid whose size is known in pixels; titles lie above their tiles."""
+
+    def __init__(self, count: int, columns: int, page: int, ratio: float) -> None:
+        self.columns, self.page = columns, page
+        self.column_width = (page - GAP * (columns - 1)) / columns
+        # A single picture is not blown up to the width of the page.
+        self.tile_height = min(self.column_width, 300 * ratio) / ratio
+        self.rows = -(-count // columns)
+        self.height = self.rows * (TITLE + self.tile_height)
+
+    def domains(self, place: int) -> tuple[list[float], list[float]]:
+        row, column = divmod(place, self.columns)
+        left = column * (self.column_width + GAP)
+        top = row * (TITLE + self.tile_height) + TITLE
+        across = [left / self.page, min(1.0, (left + self.column_width) / self.page)]
+        return across, [max(0.0, 1 - (top + self.tile_height) / self.height), 1 - top / self.height]
+
+
+def _title(tile: Tile, x: float, y: float, width: float) -> dict[str, Any]:
+    letters = max(8, int(width / LETTER) - (2 if tile.colour else 0))
+    lines = textwrap.wrap(tile.title, letters, max_lines=2, placeholder="...") or [""]
+    chip = f'<span style="color:{tile.colour}">{CHIP}</span> ' if tile.colour else ""
+    return {
+        "text": chip + "<br>".join(inert(line) for line in lines),
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "xanchor": "left",
+        "yanchor": "bottom",
+        "align": "left",
+        "showarrow": False,
+        "font": {"size": 12},
+    }
+
+
+def _colour_bar(bar: Bar) -> dict[str, Any]:
+    return {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 0,
+        "yanchor": "top",
+        "ypad": 12,
+        "xpad": 0,
+        "len": 320,
+        "lenmode": "pixels",
+        "thickness": 10,
+        "outlinewidth": 1,
+        "outlinecolor": FRAME,
+        "tickfont": {"size": 11},
+        "title": {"text": bar.title, "side": "bottom", "font": {"size": 12}},
+        **(
+            {"tickvals": [place for place, _ in bar.ticks], "ticktext": [text for _, text in bar.ticks]}
+            if bar.ticks
+            else {"nticks": 5}
+        ),
+    }
