@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from segsuite import __version__
+from segsuite.data_command import add_data_command
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError, SegsuiteError, nearest
 
 EPILOG = """examples:
@@ -20,11 +21,11 @@ EPILOG = """examples:
   segsuite inspect --checkerboard transposed_k3 nearest_conv
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
-COMMANDS = ("run", "plan", "status", "report", "wandb-sync", "dashboard", "inspect", "schema")
+COMMANDS = ("run", "plan", "status", "report", "wandb-sync", "dashboard", "inspect", "data", "schema")
 OPTIONS = (
     *("--set", "--json", "--origins", "--watch", "--again", "--help", "--version"),
     *("--out", "--figures", "--no-images", "--open", "--serve", "--port"),
-    *("--checkerboard", "--channels", "--factor", "--draws", "--seed"),
+    *("--checkerboard", "--channels", "--factor", "--draws", "--seed", "--root"),
 )
 TARGETS = (
     "an upsampler (transposed_k4; transposed_k4:bilinear with that initialisation), a geometry (k3s2p1), "
@@ -59,7 +60,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         given = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]+)", message)
-        near = nearest(given[1], (*COMMANDS, *OPTIONS)) if given else None
+        choices = re.findall(r"[\w-]+", message.partition("choose from")[2])
+        near = nearest(given[1], choices or (*COMMANDS, *OPTIONS)) if given else None
         advice = f"did you mean '{near}'?" if near else f"`{self.prog} --help` shows what it takes"
         print(f"error: {ConfigError(message, 'the command line', advice)}", file=sys.stderr)
         raise SystemExit(ConfigError.exit_code)
@@ -96,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--json", action="store_true", help="print JSON, with standard errors")
     inspect.add_argument("--out", type=Path, metavar="FILE.html", help="also write a page with pictures")
     inspect.set_defaults(command=_inspect)
+    add_data_command(commands, _print)
     schema = commands.add_parser("schema", help="print the JSON Schema of an experiment's YAML, for editors")
     schema.set_defaults(command=_schema)
     return parser

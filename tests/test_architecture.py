@@ -46,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stats": GROUND | {"io", "metrics"},
     "launch": PLANS | {"datasets"},
     "report": PLANS | {"stats", "metrics", "datasets", "checkerboard"},
-    "cli": PLANS | FAMILIES | {"stats", "launch", "report", "trial", "inspect", "checkerboard"},
+    "data_command": PLANS | FAMILIES | {"report"},
+    "cli": PLANS | FAMILIES | {"stats", "launch", "report", "trial", "inspect", "checkerboard", "data_command"},
     "__main__": {"cli"},
 }
 # What a login node calls: importing it must not bring in torch, nor a library that does.

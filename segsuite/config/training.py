@@ -76,6 +76,10 @@ class Train(Settings):
     match_gradient_norm: bool = False
     """Multiply the loss by the constant that makes the norm of its gradient to the logits, on the first batch, that of
     plain cross entropy, so that losses are not compared at different step sizes."""
+    full_resolution: Literal["direct", "fused"] = "direct"
+    """How the loss at the labels' resolution is computed, the same up to rounding. direct: from logits enlarged to it;
+    fused: from the logits before that, strip by strip, in a fraction of the memory: for networks that end in bilinear
+    interpolation, and all losses but lovasz_softmax and boundary."""
     deterministic: Literal["off", "warn", "strict"] = "off"
     """Whether operators without a deterministic CUDA version are let be, warned of or refused."""
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from segsuite.config.base import EXECUTION, Settings, identity, models_in
 from segsuite.config.checkerboard import Checkerboard
 from segsuite.config.data import Augment, Data
+from segsuite.config.full_resolution import check_full_resolution
 from segsuite.config.loss import CrossEntropyLoss, Loss
 from segsuite.config.model import Model
 from segsuite.config.tracking import Wandb
@@ -74,11 +75,17 @@ def validate(values: dict[str, Any], where: Callable[[tuple[str | int, ...]], st
     """
     try:
         # Strict: neither `true` is 1.0 nor "3" is 3. YAML's lists become the tuples that frozen settings hold.
-        return TrialSettings.model_validate(_frozen(values), strict=True)
+        settings = TrialSettings.model_validate(_frozen(values), strict=True)
     except ValidationError as error:
         advice = "`segsuite schema` prints every key with its meaning and range"
         problems = (_problem(values, dict(item), where) for item in error.errors(include_url=False))
         raise ConfigError.of(ConfigError(what, place, advice) for what, place in problems) from None
+    if settings.train.full_resolution == "fused":
+        try:
+            check_full_resolution(settings.model, settings.loss)
+        except ConfigError as error:
+            raise ConfigError(error.what, where(("train", "full_resolution")), error.advice) from None
+    return settings
 
 
 def _frozen(value: Any) -> Any:

@@ -73,7 +73,7 @@ def count_labels(dataset: SegmentationDataset) -> LabelCounts:
     """The counts of all images of `dataset`, counted anew. Raises DataError for a label that is no class."""
     bins = np.zeros((len(dataset), 256), np.int64)
     for index in range(len(dataset)):
-        bins[index] = np.bincount(_label(dataset, index).ravel(), minlength=256)
+        bins[index] = np.bincount(read_label(dataset, index).ravel(), minlength=256)
     unknown = np.flatnonzero(bins[:, dataset.num_classes : VOID].sum(0))
     if len(unknown):
         label = int(unknown[0]) + dataset.num_classes
@@ -88,8 +88,8 @@ def cache_folder() -> Path:
     return Path(base) / "segsuite" / "label-counts"
 
 
-def _label(dataset: SegmentationDataset, index: int) -> Label:
-    """The label alone: its image takes most of the time to decode."""
+def read_label(dataset: SegmentationDataset, index: int) -> Label:
+    """The label (H, W) alone: its image takes most of the time to decode."""
     if isinstance(dataset, FileDataset):
         mask = dataset.samples[index].mask
         return dataset.to_label(read_mask(mask), mask)

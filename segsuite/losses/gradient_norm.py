@@ -17,10 +17,14 @@ from torch import Tensor, nn
 
 from segsuite.losses.base import Loss
 from segsuite.losses.cross_entropy import CrossEntropy
+from segsuite.losses.full_resolution import FusedLoss, LowLogits
 
 
-def gradient_norm(loss: nn.Module, logits_NCHW: Tensor, labels_NHW: Tensor) -> float:
-    """Euclidean norm of d loss / d logits; makes the host wait."""
+def gradient_norm(loss: Loss | FusedLoss, logits_NCHW: Tensor | LowLogits, labels_NHW: Tensor) -> float:
+    """Euclidean norm of d loss / d logits at the labels' resolution; makes the host wait."""
+    if isinstance(logits_NCHW, LowLogits):
+        assert isinstance(loss, FusedLoss)
+        return loss.gradient_norm(logits_NCHW, labels_NHW)
     logits_NCHW = logits_NCHW.detach()
     if logits_NCHW.dtype != torch.float64:
         logits_NCHW = logits_NCHW.float()
@@ -37,7 +41,7 @@ class MeasuredLoss(nn.Module):
     What was measured is part of the state dict, so that a training that is continued goes on with the same factor.
     """
 
-    def __init__(self, loss: Loss, match: bool = False) -> None:
+    def __init__(self, loss: Loss | FusedLoss, match: bool = False) -> None:
         super().__init__()
         self.loss, self.match = loss, match
         self.gradient_norm: float | None = None
@@ -54,15 +58,17 @@ class MeasuredLoss(nn.Module):
             return 1.0
         return self.reference_norm / self.gradient_norm
 
-    def forward(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> Tensor:
+    def forward(self, logits_NCHW: Tensor | LowLogits, labels_NHW: Tensor) -> Tensor:
         if self.training and self.gradient_norm is None and not self._missed:
             self._measure(logits_NCHW, labels_NHW)
         value: Tensor = self.loss(logits_NCHW, labels_NHW)
         return value if self.factor == 1.0 else self.factor * value
 
-    def _measure(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> None:
+    def _measure(self, logits_NCHW: Tensor | LowLogits, labels_NHW: Tensor) -> None:
         norm = gradient_norm(self.loss, logits_NCHW, labels_NHW)
-        reference = gradient_norm(CrossEntropy(ignore_index=self.loss.ignore_index), logits_NCHW, labels_NHW)
+        cross_entropy = CrossEntropy(ignore_index=self.loss.ignore_index)
+        fused = isinstance(self.loss, FusedLoss)
+        reference = gradient_norm(FusedLoss(cross_entropy) if fused else cross_entropy, logits_NCHW, labels_NHW)
         if 0 < norm < float("inf") and 0 < reference < float("inf"):
             self.gradient_norm, self.reference_norm = norm, reference
 

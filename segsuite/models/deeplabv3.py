@@ -50,17 +50,27 @@ class DeepLab(nn.Module, ABC):
 
     def decode(self, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
         """Logits (N, num_classes, H, W) of the encoder's features, fine to coarse, and the normalised image."""
+        low_NChw = self.low_logits(features, image_NCHW)
+        if self.auxiliary_logits is not None:
+            self.auxiliary_logits = F.interpolate(
+                self.auxiliary_logits, image_NCHW.shape[-2:], mode="bilinear", align_corners=False
+            )
+        return enlarge(self.last_step(), low_NChw, guide(self.encoder, features, image_NCHW, 1))
+
+    def low_logits(self, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+        """Logits before the last step (see models/network.py); the auxiliary ones are low then too."""
         self.auxiliary_logits = None
         if self.training and self.auxiliary is not None:
-            coarse_NCHW = self.auxiliary(features[-2])
-            self.auxiliary_logits = F.interpolate(
-                coarse_NCHW, image_NCHW.shape[-2:], mode="bilinear", align_corners=False
-            )
-        return self.logits(self.aspp(features[-1]), features, image_NCHW)
+            self.auxiliary_logits = self.auxiliary(features[-2])
+        return self.logits(self.aspp(features[-1]), features)
 
     @abstractmethod
-    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
-        """Logits of the image's size; context: what the ASPP gives."""
+    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """Logits before the last step; context: what the ASPP gives."""
+
+    @abstractmethod
+    def last_step(self) -> Upsampler:
+        """What enlarges them to the image."""
 
     @abstractmethod
     def seams(self) -> list[Seam]:
@@ -84,9 +94,12 @@ class DeepLabV3(DeepLab):
         self.classifier = nn.Conv2d(aspp.channels, num_classes, 1)
         self.upsampler = build_upsampler(upsampler, num_classes, num_classes, self.stride, guide_channels(encoder, 1))
 
-    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
-        coarse_NCHW = self.classifier(self.head(context_NCHW))
-        return enlarge(self.upsampler, coarse_NCHW, guide(self.encoder, features, image_NCHW, 1))
+    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor]) -> Tensor:
+        coarse_NCHW: Tensor = self.classifier(self.head(context_NCHW))
+        return coarse_NCHW
+
+    def last_step(self) -> Upsampler:
+        return self.upsampler
 
     def seams(self) -> list[Seam]:
         classes = self.classifier.out_channels
@@ -121,11 +134,15 @@ class DeepLabV3Plus(DeepLab):
             upsampler, num_classes, num_classes, LOW_STRIDE, guide_channels(encoder, 1)
         )
 
-    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+    def logits(self, context_NCHW: Tensor, features: Sequence[Tensor]) -> Tensor:
         low_NCHW = features[self._low]
         enlarged_NCHW = enlarge(self.upsampler, context_NCHW, low_NCHW)
-        fine_NCHW = self.classifier(self.head(torch.cat([enlarged_NCHW, self.low_level(low_NCHW)], dim=1)))
-        return enlarge(self.last_upsampler, fine_NCHW, guide(self.encoder, features, image_NCHW, 1))
+        joined_NCHW = torch.cat([enlarged_NCHW, self.low_level(low_NCHW)], dim=1)
+        fine_NCHW: Tensor = self.classifier(self.head(joined_NCHW))
+        return fine_NCHW
+
+    def last_step(self) -> Upsampler:
+        return self.last_upsampler
 
     def seams(self) -> list[Seam]:
         width, classes = self.aspp.channels, self.classifier.out_channels

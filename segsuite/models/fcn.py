@@ -82,16 +82,25 @@ class SkipFCN(nn.Module):
     def decode(self, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
         """Logits (N, num_classes, H, W) of the encoder's features, fine to coarse, and the image (N, 3, H, W) they
         come from."""
+        y_NCHW = self.low_logits(features, image_NCHW)
+        needed = self.last_upsampler.needs_guide
+        guide_NCHW = guide(self.encoder, features, image_NCHW, 1) if needed else None
+        logits_NCHW: Tensor = self.last_upsampler(y_NCHW, size=_size(image_NCHW), guide=guide_NCHW)
+        return logits_NCHW
+
+    def low_logits(self, features: Sequence[Tensor], image_NCHW: Tensor) -> Tensor:
+        """Logits before the last step (see models/network.py)."""
         by_stride = dict(zip(self.encoder.strides, features, strict=True))
         y_NCHW: Tensor = self.scores[0](self.head(features[-1]))
         for score, upsampler, stride in zip(self.scores[1:], self.upsamplers, self.strides[1:], strict=True):
             skip_NCHW: Tensor = score(by_stride[stride])
             guide_NCHW = by_stride[stride] if upsampler.needs_guide else None
             y_NCHW = upsampler(y_NCHW, size=_size(skip_NCHW), guide=guide_NCHW) + skip_NCHW
-        needed = self.last_upsampler.needs_guide
-        guide_NCHW = guide(self.encoder, features, image_NCHW, 1) if needed else None
-        logits_NCHW: Tensor = self.last_upsampler(y_NCHW, size=_size(image_NCHW), guide=guide_NCHW)
-        return logits_NCHW
+        return y_NCHW
+
+    def last_step(self) -> Upsampler:
+        """What enlarges the low logits to the image."""
+        return self.last_upsampler
 
     def seams(self) -> list[Seam]:
         """Between the scores, coarse to fine, then the last step."""

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segsuite.errors import ConfigError
+from segsuite.upsamplers.interpolate import Bilinear
+
 
 @dataclass(frozen=True)
 class Seam:
@@ -42,6 +45,10 @@ class SegmentationNetwork(nn.Module):
     A core with an auxiliary head has `auxiliary_weight` and leaves its logits in `auxiliary_logits` when it
     trains. They are here, cut likewise, until they are taken: `auxiliary_logits` (N, num_classes, H, W) or None,
     whose loss times `auxiliary_weight` belongs to the training loss.
+
+    A core that ends in an enlargement has `low_logits(features, image_NCHW)`, the logits (N, num_classes, h, w) before
+    it, and `last_step()`, the upsampler that makes it. Where that is bilinear interpolation without parameters, the
+    loss can do it instead (`low_logits` here).
     """
 
     scale_1C11: Tensor
@@ -79,12 +86,35 @@ class SegmentationNetwork(nn.Module):
         """Logits (N, num_classes, H, W) of RGB images (N, 3, H, W), uint8 0..255 or float 0..1, any H, W >=
         1."""
         height, width = images_NCHW.shape[-2:]
-        scale = self.scale_1C11 / 255 if images_NCHW.dtype == torch.uint8 else self.scale_1C11
-        x_NCHW = torch.addcmul(self.shift_1C11, images_NCHW.to(scale.dtype), scale)
-        logits_NCHW: Tensor = self.core(self._pad(x_NCHW))
+        logits_NCHW: Tensor = self.core(self._prepared(images_NCHW))
         auxiliary_NCHW = getattr(self.core, "auxiliary_logits", None)
         self.auxiliary_logits = None if auxiliary_NCHW is None else auxiliary_NCHW[..., :height, :width]
         return logits_NCHW[..., :height, :width]
+
+    def low_logits(self, images_NCHW: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Logits (N, num_classes, h, w) before the bilinear interpolation that the core ends in, and the height and
+        width that it enlarges them to: those of the padded images, of which the upper left (H, W) are the images'.
+
+        `auxiliary_logits` are low then too; they are enlarged to `padded_size`. Raises ConfigError when the core does
+        not end so.
+        """
+        step = self._last_bilinear()
+        x_NCHW = self._prepared(images_NCHW)
+        core: Any = self.core
+        low_NChw: Tensor = core.low_logits(self.encoder(x_NCHW), x_NCHW)
+        self.auxiliary_logits = getattr(self.core, "auxiliary_logits", None)
+        return low_NChw, (low_NChw.shape[-2] * step.factor, low_NChw.shape[-1] * step.factor)
+
+    def _last_bilinear(self) -> Bilinear:
+        core: Any = self.core
+        step = core.last_step() if hasattr(core, "last_step") else None
+        if not isinstance(step, Bilinear) or any(True for _ in step.parameters()):
+            raise ConfigError(
+                "the network does not end in bilinear interpolation of its logits, which full_resolution: fused makes "
+                "part of the loss",
+                advice="set full_resolution to direct, or choose upsampler bilinear for the last step",
+            )
+        return step
 
     def take_auxiliary_logits(self) -> Tensor | None:
         """`auxiliary_logits`, which are None after that: their graph is not kept longer than the step."""
@@ -94,9 +124,17 @@ class SegmentationNetwork(nn.Module):
             self.core.auxiliary_logits = None  # type: ignore[assignment]  # a plain attribute
         return taken
 
-    def _pad(self, x_NCHW: Tensor) -> Tensor:
-        height, width = x_NCHW.shape[-2:]
-        right, bottom = self._missing(width), self._missing(height)
+    def padded_size(self, images_NCHW: Tensor) -> tuple[int, int]:
+        """Height and width of the images as the core sees them."""
+        height, width = images_NCHW.shape[-2:]
+        return height + self._missing(height), width + self._missing(width)
+
+    def _prepared(self, images_NCHW: Tensor) -> Tensor:
+        """Normalised and padded."""
+        scale = self.scale_1C11 / 255 if images_NCHW.dtype == torch.uint8 else self.scale_1C11
+        x_NCHW = torch.addcmul(self.shift_1C11, images_NCHW.to(scale.dtype), scale)
+        height, width = self.padded_size(x_NCHW)
+        right, bottom = width - x_NCHW.shape[-1], height - x_NCHW.shape[-2]
         return F.pad(x_NCHW, (0, right, 0, bottom)) if right or bottom else x_NCHW
 
     def _missing(self, length: int) -> int:

@@ -9,6 +9,8 @@ from typing import Any
 
 from segsuite.metrics import SCALAR_SCORES
 from segsuite.report.answers import p_text
+from segsuite.report.boundaries import compare_boundaries
+from segsuite.report.checkerboards import Measured, measured
 from segsuite.report.gather import Gathered, TrialRecord
 from segsuite.report.overview import overview
 from segsuite.report.sections.base import Material, Section
@@ -38,14 +40,20 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def results_csv(gathered: Gathered) -> str:
-    """One line a trial, finished or not; numbers are those of result.json, to the last digit."""
+    """One line a trial, finished or not; numbers are those of result.json, to the last digit.
+
+    Columns `checkerboard/PLACE/MEASURE[/sSTRIDE]` are of the scored weights, minus the control where less is better.
+    """
     boundary = list(dict.fromkeys(name for trial in gathered.finished for name in boundary_scores(trial)))
+    artefacts = _artefacts(measured(gathered))
+    artefact_names = list(dict.fromkeys(name for found in artefacts.values() for name in found))
     axes = list(gathered.axes)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
         ["id", "arm", *axes, "seed", "is_baseline", "state", "epochs", *SCALAR_SCORES, *boundary, *COSTS]
         + [f"iou/{name}" for name in gathered.classes]
+        + artefact_names
         + ["reason"]
     )
     for trial in gathered.trials:
@@ -54,7 +62,9 @@ def results_csv(gathered: Gathered) -> str:
         row += [trial.score(score) for score in SCALAR_SCORES]
         row += [boundary_scores(trial).get(name) for name in boundary]
         row += [_exact(trial, cost) for cost in COSTS]
-        row += [trial.class_score("iou", name) for name in gathered.classes] + [trial.reason]
+        row += [trial.class_score("iou", name) for name in gathered.classes]
+        of_trial = artefacts.get(trial.id, {})
+        row += [of_trial[name]["excess"] if name in of_trial else None for name in artefact_names] + [trial.reason]
         writer.writerow([_plain(cell) for cell in row])
     return buffer.getvalue()
 
@@ -62,7 +72,7 @@ def results_csv(gathered: Gathered) -> str:
 def report_json(material: Material, sections: Sequence[Section]) -> dict[str, Any]:
     """Every number of the page, and the sentences; the figures are in figures/."""
     gathered, answers = material.gathered, material.answers
-    seen = overview(material)
+    seen, artefacts = overview(material), _artefacts(measured(gathered))
     return {
         "experiment": gathered.name,
         "question": gathered.question,
@@ -78,9 +88,12 @@ def report_json(material: Material, sections: Sequence[Section]) -> dict[str, An
         "comparisons": {
             score: [_said(one) for one in comparisons] for score, comparisons in answers.comparisons.items()
         },
+        "boundary_comparisons": {
+            score: [_said(one) for one in comparisons] for score, comparisons in compare_boundaries(gathered).items()
+        },
         "class_comparisons": [_said(one) for one in answers.classes],
         "effects": [_said(one) for one in answers.effects],
-        "trials": [_trial_json(trial) for trial in gathered.trials],
+        "trials": [_trial_json(trial, artefacts.get(trial.id)) for trial in gathered.trials],
         "figures": {figure.name: figure.caption for section in sections for figure in section.figures},
     }
 
@@ -190,11 +203,21 @@ def _said(one: Any) -> Mapping[str, Any]:
     return asdict(one) | {"evidence": one.evidence, "sentence": one.sentence()}
 
 
-def _trial_json(trial: TrialRecord) -> dict[str, Any]:
+def _artefacts(found: Measured) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Trial id -> key -> value, control and excess of the scored weights, as `checkerboards.Row` has them."""
+    return {
+        name: {row.key: {"value": row.value, "control": row.control, "excess": row.excess} for row in one.final}
+        for name, one in found.by_trial.items()
+        if one.final
+    }
+
+
+def _trial_json(trial: TrialRecord, artefacts: Mapping[str, Any] | None) -> dict[str, Any]:
     result = trial.result or {}
     kept = ("scores", "class_scores", "boundary_scores", "scored", "cost", "epochs", "precision", "device")
     record = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": trial.state, "reason": trial.reason}
-    return record | {key: result[key] for key in kept if key in result}
+    record |= {key: result[key] for key in kept if key in result}
+    return record if artefacts is None else record | {"checkerboards": artefacts}
 
 
 def _exact(trial: TrialRecord, cost: str) -> Any:

@@ -6,16 +6,8 @@ from typing import Any
 
 from segsuite.checkerboard.theory.profile import Profile
 from segsuite.report.sections.base import Figure
+from segsuite.report.style import scale
 
-# Not the page's own scales, which are pale so that numbers can be written on them.
-SIGNED = {
-    "light": ("#9A3B00", "#E89B5C", "#F4F5F6", "#62A5D6", "#0A4F91"),
-    "dark": ("#FFB27A", "#B05A1C", "#20262C", "#2B76AB", "#8CC8F5"),
-}
-POWER = {
-    "light": ("#FFFFFF", "#C6DFF0", "#5BA3D3", "#1B6CA8", "#0A3A63"),
-    "dark": ("#14181C", "#173A57", "#2573AC", "#6FB7EA", "#E4F3FF"),
-}
 FLOOR_DB = -40.0
 LABELLED_FACTOR = 4
 """Of larger factors the harmonics lie too close for labels."""
@@ -31,11 +23,8 @@ INK, PAPER = "#1C2127", "rgba(255,255,255,0.85)"
 
 def colour_axes(theme: str) -> dict[str, Any]:
     """What the template of a theme adds to the layout: the scales of the three pictures."""
-    scales = (SIGNED[theme], SIGNED[theme], POWER[theme])
-    return {
-        _axis("color", panel): {"colorscale": [[place / 4, colour] for place, colour in enumerate(scale)]}
-        for panel, scale in enumerate(scales)
-    }
+    names = ("signed", "signed", "power")
+    return {_axis("color", panel): {"colorscale": scale(name, theme == "dark")} for panel, name in enumerate(names)}
 
 
 def profile_figure(one: Profile, name: str) -> Figure:

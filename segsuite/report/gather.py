@@ -66,6 +66,13 @@ class TrialRecord:
         """Whether it has a result that can be read."""
         return self.result is not None
 
+    def within(self, *keys: str) -> Any:
+        """What result.json holds at `keys`, one inside the other; None when there is nothing."""
+        value: Any = self.result
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
     def score(self, name: str) -> float | None:
         """A scalar score of result.json, in 0..1; None when there is none."""
         return number((self.result or {}).get("scores", {}).get(name))

@@ -25,7 +25,8 @@ PICTURE_SCALES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "dark": ("#14181C", "#173A57", "#2573AC", "#6FB7EA", "#E4F3FF"),
     },
 }
-SCALES = ("diverging", "sequential", *PICTURE_SCALES)
+PICTURE_AXES = {"signed": "coloraxis", "power": "coloraxis2"}
+"""The colour axes that a theme colours so."""
 # Keeps the labels of an axis away from it.
 NO_TICKS = {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -96,7 +97,7 @@ def scale(name: str, dark: bool = False) -> list[list[Any]]:
     """The colour scale of a theme.
 
     "diverging" from worse (orange) to better (blue), "sequential" from low to high: all of a theme's colours are so
-    light, or so dark, that numbers written on them can be read. "signed" and "power" are the same, strong, for pictures.
+    light, or so dark, that numbers written on them can be read. "signed" and "power": the same, stronger, for pictures.
     """
     theme = "dark" if dark else "light"
     if name in PICTURE_SCALES:
@@ -138,7 +139,8 @@ def template(dark: bool = False) -> dict[str, Any]:
             "xaxis": dict(axis),
             "yaxis": dict(axis),
             # Not used by plotly's own choice, which looks at the data: the page puts them into the heatmaps.
-            "colorscale": {name: scale(name, dark) for name in SCALES},
+            "colorscale": {name: scale(name, dark) for name in ("diverging", "sequential")},
+            **{axis: {"colorscale": scale(name, dark)} for name, axis in PICTURE_AXES.items()},
             "hoverlabel": {
                 "bgcolor": "#2B3138" if dark else "#FFFFFF",
                 "bordercolor": line,

@@ -69,7 +69,9 @@ def _effects(
     described = {arm: arms.get(arm, {}) for arm in levels}
     same_labels(described)
     linear = influences(described, score, sequences)
-    found = [_average(linear, design, effect, level) for effect in wanted]
+    averages = [(pairs, *_average(linear, design, pairs, level)) for pairs in wanted]
+    # Where points of the grid are left out, some effects were never planned: no cell has all their levels.
+    found = [average for average in averages if average[2] or average[3]]
     return [
         FactorEffect(
             **vars(effect),
@@ -80,8 +82,8 @@ def _effects(
             missing_cells=missing,
             **adjusted,
         )
-        for pairs, (effect, cells, missing), adjusted in zip(
-            wanted, found, holm_family([effect for effect, _, _ in found]), strict=True
+        for (pairs, effect, cells, missing), adjusted in zip(
+            found, holm_family([effect for _, effect, _, _ in found]), strict=True
         )
     ]
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from segsuite.config import Train
 from segsuite.errors import NonFiniteError
+from segsuite.losses.full_resolution import LowLogits
 from segsuite.metrics.confusion import confusion_matrix, predict
 from segsuite.metrics.scores import Scores
 from segsuite.models.network import SegmentationNetwork
@@ -22,7 +23,8 @@ Batch = dict[str, torch.Tensor]
 
 
 class SegmentationModule(pl.LightningModule):
-    """Trains `network` (images_NCHW -> logits_NCHW) with `loss` (logits_NCHW, labels_NHW) -> scalar.
+    """Trains `network` (images_NCHW -> logits_NCHW) with `loss` (logits_NCHW, labels_NHW) -> scalar, which takes
+    LowLogits when settings.full_resolution is fused.
 
     `total_steps` is the number of optimizer steps of the whole training, which the schedule needs.
     """
@@ -65,13 +67,14 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of a batch. Raises NonFiniteError when it is not a finite number."""
-        on_cpu = batch["image"].device.type == "cpu"
+        on_cpu, fused = batch["image"].device.type == "cpu", self.settings.full_resolution == "fused"
         with Fp32DepthwiseBackward() if on_cpu else contextlib.nullcontext():
-            logits_NCHW = self(batch["image"])
-        loss: torch.Tensor = self.loss(logits_NCHW, batch["label"])
-        auxiliary_NCHW = self.network.take_auxiliary_logits()
-        if auxiliary_NCHW is not None:
-            loss = loss + self.network.auxiliary_weight * self.loss(auxiliary_NCHW, batch["label"])
+            logits = LowLogits(*self.network.low_logits(batch["image"])) if fused else self(batch["image"])
+        loss: torch.Tensor = self.loss(logits, batch["label"])
+        auxiliary = self.network.take_auxiliary_logits()
+        if auxiliary is not None:
+            of_head = LowLogits(auxiliary, self.network.padded_size(batch["image"])) if fused else auxiliary
+            loss = loss + self.network.auxiliary_weight * self.loss(of_head, batch["label"])
         value = float(loss.detach())
         if not math.isfinite(value):
             raise NonFiniteError(

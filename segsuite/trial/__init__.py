@@ -19,6 +19,7 @@ from segsuite.io import atomic, manifest
 from segsuite.io.claims import claim
 from segsuite.io.store import RunDirectory, read_json
 from segsuite.losses import build_loss
+from segsuite.losses.full_resolution import build_fused_loss
 from segsuite.losses.gradient_norm import MeasuredLoss
 from segsuite.models import build_model
 from segsuite.models.network import SegmentationNetwork
@@ -134,7 +135,8 @@ def train(
     """Trains the network, or continues to; what result.json says of the loss."""
     settings = trial.settings
     options, weights = loss_options(settings, data)
-    loss = MeasuredLoss(build_loss(**options), settings.train.match_gradient_norm)
+    build = build_fused_loss if settings.train.full_resolution == "fused" else build_loss
+    loss = MeasuredLoss(build(**options), settings.train.match_gradient_norm)
     steps = total_steps(settings.train, len(data.training))
     module = SegmentationModule(network, loss, data.classes, settings.train, steps)
     minutes = settings.execution.checkpoint_minutes

@@ -3,7 +3,7 @@
 import copy
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,6 @@ from segsuite.encoders import build_encoder, check_dilatable, dilatable
 from segsuite.encoders.dilation import dilate
 from segsuite.encoders.library import Encoder, construct
 from segsuite.encoders.names import DILATABLE, SMP_NATIVE, TIMM_COMMON
-from segsuite.encoders.windows import Window, dense, shift_to_centre
 from segsuite.errors import ConfigError
 from segsuite.models.unet import UNet
 
@@ -64,12 +63,18 @@ def dilated(encoder: Encoder, output_stride: int) -> Encoder:
     return built
 
 
-class GlobalAverages(TorchFunctionMode):
-    """Averages over whole feature maps look at no denser grid than they did in `former`, the sizes of a run before."""
+# Where the features with strides are among the dense ones, `step` apart: windows that are even about their pixel,
+# TensorFlow's "same" padding, and 2x2 windows.
+PLACES: tuple[Callable[[int], int], ...] = (lambda step: 0, lambda step: step - 1, lambda step: step // 4)
 
-    def __init__(self, former: list[int] | None = None) -> None:
+
+class GlobalAverages(TorchFunctionMode):
+    """Notes the sizes of feature maps that are averaged as a whole; with the sizes of a run before, averages no more
+    pixels than that did, the first of them at `place`."""
+
+    def __init__(self, former: Sequence[int] = (), place: Callable[[int], int] = PLACES[0]) -> None:
         super().__init__()
-        self.former, self.sizes = former, list[int]()
+        self.former, self.place, self.sizes = former, place, list[int]()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -80,7 +85,8 @@ class GlobalAverages(TorchFunctionMode):
             x = args[0]
             step = x.shape[axes[0]] // self.former[len(self.sizes)] if self.former else 1
             self.sizes.append(x.shape[axes[0]] // step)
-            seen = x[tuple(slice(None, None, step if axis in axes else 1) for axis in range(4))]
+            grid = slice(self.place(step), None, step)
+            seen = x[tuple(grid if axis in axes else slice(None) for axis in range(4))]
             if func is F.avg_pool2d:  # over all that is there: smp's MobileOne
                 func, args, kwargs = F.adaptive_avg_pool2d, (seen, 1), {}
             else:
@@ -107,19 +113,23 @@ CASES = [("resnet18", 16), ("tf_efficientnet_lite0", 16), *((name, 8) for name i
 def test_features_with_strides_are_every_second_or_fourth_dense_one(name: str, output_stride: int) -> None:
     strided = build(name)
     dense_one = dilated(strided, output_stride)
-    with torch.no_grad():
-        with GlobalAverages() as averages:
-            expected = strided(IMAGE_NCHW)
-        with GlobalAverages(averages.sizes):
-            features = dense_one(IMAGE_NCHW)
     assert dense_one.channels == strided.channels
     assert dense_one.strides == tuple(min(stride, output_stride) for stride in strided.strides)
-    for found, wanted, stride, former in zip(features, expected, dense_one.strides, strided.strides, strict=True):
-        assert found.shape[-2:] == (64 // stride, 96 // stride)
-        step = former // stride
-        samples = [found[..., first::step, first::step] for first in range(step)]
-        nearest = min(samples, key=lambda sample: float((sample - wanted).abs().max()))
-        torch.testing.assert_close(nearest, wanted, rtol=1e-9, atol=1e-9)
+    with torch.no_grad(), GlobalAverages() as averages:
+        expected = strided(IMAGE_NCHW)
+    assert any(is_inside(dense_one, strided, expected, averages.sizes, place) for place in PLACES)
+
+
+def is_inside(
+    dense_one: Encoder, strided: Encoder, expected: list[Tensor], averages: list[int], place: Callable[[int], int]
+) -> bool:
+    """Whether every feature of `strided` is found at `place` in that of `dense_one`."""
+    with torch.no_grad(), GlobalAverages(averages, place):
+        features = dense_one(IMAGE_NCHW)
+    assert [feature.shape[-2:] for feature in features] == [(64 // s, 96 // s) for s in dense_one.strides]
+    steps = [former // stride for former, stride in zip(strided.strides, dense_one.strides, strict=True)]
+    samples = [f[..., place(step) :: step, place(step) :: step] for f, step in zip(features, steps, strict=True)]
+    return all(torch.allclose(f, e, rtol=1e-9, atol=1e-9) for f, e in zip(samples, expected, strict=True))
 
 
 def test_the_proof_finds_smps_own_dilation_wrong() -> None:
@@ -170,46 +180,6 @@ def test_features_equal_those_of_timms_own_output_stride(name: str, output_strid
     with torch.no_grad():
         for found, wanted in zip(built(IMAGE_NCHW), reference(IMAGE_NCHW), strict=True):
             torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
-
-
-WINDOWS_OF_ALL_KINDS = [
-    nn.Conv2d(2, 3, 3, 2, 1), nn.Conv2d(2, 3, 2, 2), nn.Conv2d(2, 4, 5, 2, 2, groups=2), nn.Conv2d(2, 3, 1, 2),
-    nn.Conv2d(2, 3, (1, 7), 1, (0, 3)), nn.Conv2d(2, 3, 4, 2, 1), nn.Conv2d(2, 3, 3, 1, "same"),
-    nn.MaxPool2d(3, 2, 1), nn.MaxPool2d(2, 2), nn.AvgPool2d(2, 2), nn.AvgPool2d(3, 2, 1),
-    nn.AvgPool2d(3, 2, 1, count_include_pad=False), nn.AvgPool2d(3, 1, 1, count_include_pad=False),
-    timm.layers.create_conv2d(2, 3, 3, stride=2, padding="same"),
-    timm.layers.create_conv2d(2, 2, 5, stride=2, padding="same", depthwise=True),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("rate", [1, 2, 4])
-@pytest.mark.parametrize("window", WINDOWS_OF_ALL_KINDS, ids=str)
-def test_a_dense_window_gives_among_others_what_it_gave_before(window: Window, rate: int) -> None:
-    coarse_NCHW = torch.randn(1, 2, 8, 12)
-    for first in range(rate):
-        fine_NCHW = torch.randn(1, 2, 8 * rate, 12 * rate)
-        fine_NCHW[..., first::rate, first::rate] = coarse_NCHW
-        for shift in {0, shift_to_centre(window, rate) // 2, shift_to_centre(window, rate)}:
-            with torch.no_grad():
-                expected = window(coarse_NCHW)
-                found = dense(copy.deepcopy(window), rate, shift)(fine_NCHW)
-            assert found.shape[-2:] == fine_NCHW.shape[-2:]
-            step = rate * 8 // expected.shape[-2]
-            start = first + shift if step > rate else first
-            torch.testing.assert_close(found[..., start::step, start::step], expected)
-
-
-@pytest.mark.parametrize("rate", [1, 2, 4])
-@pytest.mark.parametrize("window", WINDOWS_OF_ALL_KINDS, ids=str)
-def test_a_shifted_window_looks_as_far_to_the_left_as_to_the_right(window: Window, rate: int) -> None:
-    moved = dense(copy.deepcopy(window), rate, shift_to_centre(window, rate))
-    for parameter in moved.parameters():
-        nn.init.constant_(parameter, float(parameter.ndim > 1))
-    lines_NCHW = torch.eye(33)[:, None, None, :].repeat(1, 2, 33, 1)  # image i: column i
-    for images_NCHW in (lines_NCHW, lines_NCHW.mT):
-        with torch.no_grad():
-            (seen,) = moved(images_NCHW)[:, 0, 16, 16].nonzero(as_tuple=True)
-        assert int(seen.min() + seen.max()) in (32, 33)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "tf_efficientnet_lite0"])

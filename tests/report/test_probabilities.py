@@ -166,7 +166,7 @@ def test_the_reliability_diagram_pools_the_seeds(made: Experiment) -> None:
     pixels = np.array([one["pixels"] for one in found], float)
     right = np.array([[value or 0 for value in one["accuracy"]] for one in found]) * pixels
     shown = pixels.sum(0) >= reliability.FEWEST_PIXELS
-    np.testing.assert_allclose(traces[0]["y"], (right.sum(0) / pixels.sum(0))[shown], atol=1e-4)
+    np.testing.assert_allclose(traces[0]["y"], right.sum(0)[shown] / pixels.sum(0)[shown], atol=1e-4)
     np.testing.assert_allclose(traces[1]["y"], (pixels.sum(0) / pixels.sum())[shown], rtol=1e-2)
 
 

@@ -71,6 +71,14 @@ def test_without_a_complete_cell_there_is_no_statement(arms: Arms) -> None:
     assert "no statement" in effect.sentence()
 
 
+def test_effects_that_the_grid_leaves_out_are_no_effects(arms: Arms) -> None:
+    left_out = {"bilinear_dice", "bilinear_focal"}
+    levels = {arm: axis for arm, axis in LEVELS.items() if arm not in left_out}
+    assert interaction(arms, levels, ("upsampler", "loss"), ("nearest", "ce")) == []
+    by_loss = main_effects(arms, levels, "loss", "ce")
+    assert [effect.cells for effect in by_loss] == [1, 1]
+
+
 def test_third_axis_is_averaged_over() -> None:
     levels = {f"{a}{b}{c}": {"a": a, "b": b, "c": c} for a in (0, 1) for b in (0, 1) for c in (False, True)}
     arms = World(images=20).arms(dict.fromkeys(levels, 0.7))

@@ -27,7 +27,7 @@ SECTIONS: dict[str, str] = {
     "checkerboard-epochs": "segsuite.report.sections.checkerboard_epochs:build",
     "checkerboard-spectrum": "segsuite.report.sections.checkerboard_pictures:build",
     "checkerboard-predictions": "segsuite.report.sections.checkerboard:predictions",
-    "checkerboard-crops": "segsuite.report.sections.checkerboard_pictures:crops",
+    "checkerboard-crops": "segsuite.report.sections.checkerboard_crops:build",
     "images": "segsuite.report.sections.images:build",
     "table": "segsuite.report.sections.table:build",
 }

@@ -6,7 +6,8 @@ from segsuite.metrics import BOUNDARY_SCORES
 from segsuite.report.boundaries import compare_boundaries
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Figure, Material, Section
-from segsuite.report.sections.dot_panels import Panel, dot_panels
+from segsuite.report.sections.dot_panels import dot_panels
+from segsuite.report.sections.dot_traces import Panel
 from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, Comparison
 
 TITLES = {
@@ -69,9 +70,10 @@ def _seeds(material: Material, names: Sequence[str], part: int) -> Figure:
     data, layout, narrow = dot_panels(material, arms, panels)
     counts = [len(values) for panel in panels for values in panel.values.values()]
     n = f"{min(counts)}{f' to {max(counts)}' if max(counts) != min(counts) else ''}"
+    titles = "; ".join(_title(name).replace("<br>", " ") for name in names)
     caption = (
-        f"{', '.join(name.replace('_', ' ') for name in names)}, 0 to 1, over the whole split; more is better. Small: "
-        f"one seed. Large: mean, n = {n} seed{'s' * (max(counts) != 1)} an arm."
+        f"{titles}. 0 to 1, over the whole split; more is better. Small: one seed. Large: mean, n = {n} "
+        f"seed{'s' * (max(counts) != 1)} an arm."
     )
     if max(counts) >= 3:
         caption += " Bar: 95 % t interval over seeds, images taken as fixed; none with fewer than 3 seeds."

@@ -2,21 +2,23 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from segsuite.checkerboard import MEASURES
-from segsuite.report.answers import listed
 from segsuite.report.checkerboards import Measured, Row, measured
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.sections.boundary import boundary_scores
 from segsuite.report.sections.checkerboard_pictures import response_figure
-from segsuite.report.sections.dot_panels import Panel, dot_panels
-from segsuite.report.sections.scale import shown
+from segsuite.report.sections.checkerboard_words import (
+    FLIPS,
+    INDEX,
+    definitions,
+    dots_caption,
+    images,
+    left_on_a_constant,
+)
+from segsuite.report.sections.dot_panels import dot_panels
+from segsuite.report.sections.dot_traces import Panel
 
-FLIPS, INDEX = "constant_response_flips", "constant_response_index"
-MOST_FLIPS = 0.001
-"""Share of pixels that flip on a constant scene from which an arm is said to leave a checkerboard there."""
-MOST_INDEX = 0.001
 INDEX_FLOOR = 1e-6
 """Below it lies rounding: fp32 gives constants back to about 1e-7 of their size, and the index is a square."""
 SHARE_FLOOR = 1e-6
@@ -40,7 +42,7 @@ def build(material: Material) -> Section | None:
     pictures = response_figure(material, found.arms)
     if pictures is not None:
         figures.append(pictures)
-    notes = [sentence(material, found)]
+    notes = [left_on_a_constant(material, found)]
     details = definitions((FLIPS, INDEX))
     return Section(
         "constants",
@@ -88,41 +90,6 @@ def predictions(material: Material) -> Section | None:
     )
 
 
-def sentence(material: Material, found: Measured) -> str:
-    """Which arms leave a checkerboard on a constant scene and which do not, by the mean over their seeds; nothing of
-    arms that were not measured."""
-    flips, index = found.rows("decoder", FLIPS), found.rows("decoder", INDEX)
-    if not flips:
-        return ""
-    means = {arm: _mean_excess(rows) for arm, rows in flips.items()}
-    names = {arm: material.styles[arm].name for arm in means}
-    left = sorted((arm for arm in means if means[arm] > MOST_FLIPS), key=lambda arm: -means[arm])
-    others = [arm for arm in means if arm not in left]
-    hidden = [arm for arm in others if arm in index and _mean_excess(index[arm]) > MOST_INDEX]
-    clean = [arm for arm in others if arm in index and arm not in hidden]
-    counts = [len(rows) for rows in flips.values()]
-    limit = f"more than {shown(MOST_FLIPS, percent=True)} of the pixels take another class than most of their cell"
-    parts = []
-    if left:
-        whom = listed([f"{names[arm]} ({shown(means[arm], percent=True)})" for arm in left], most=16)
-        parts.append(f"Trained, on a scene without any content, a checkerboard is left by {whom}: {limit}.")
-    else:
-        parts.append(f"Trained, on a scene without any content, no arm leaves a checkerboard: in none {limit}.")
-    if hidden:
-        whom = listed([names[arm] for arm in hidden], most=16)
-        parts.append(f"In the logits, but not in classes, there is one of {whom} (index above {MOST_INDEX:g}).")
-    if clean and (left or hidden):
-        parts.append(f"In neither: {listed([names[arm] for arm in clean], most=16)}.")
-    parts.append(f"Means of {_seeds(counts)} an arm, control subtracted; no test between arms.")
-    return " ".join(parts)
-
-
-def definitions(measures: Sequence[str]) -> list[str]:
-    """What each measure is, its unit and its source, in a sentence."""
-    found = [MEASURES[name] for name in measures]
-    return [f"{one.title} ({one.unit}; {one.better}): {one.definition} Source: {one.source}." for one in found]
-
-
 def values_of(rows: Mapping[str, Mapping[int, Row]]) -> dict[str, dict[int, float]]:
     """arm -> seed -> value."""
     return {arm: {seed: row.value for seed, row in of_arm.items()} for arm, of_arm in rows.items()}
@@ -137,27 +104,6 @@ def controls_of(rows: Mapping[str, Mapping[int, Row]]) -> dict[str, float]:
     """arm -> mean control of its seeds, where there is one."""
     found = {arm: [row.control for row in of_arm.values() if row.control is not None] for arm, of_arm in rows.items()}
     return {arm: statistics.mean(controls) for arm, controls in found.items() if controls}
-
-
-def dots_caption(rows: Mapping[str, Mapping[int, Any]]) -> str:
-    """Kind, n and unit of dots and bars."""
-    counts = [len(of_arm) for of_arm in rows.values()]
-    text = f"Small: one seed. Large: mean, n = {_seeds(counts)} an arm."
-    if max(counts) >= 3:
-        text += " Bar: 95 % t interval over seeds, images taken as fixed"
-        text += "; none with fewer than 3 seeds." if min(counts) < 3 else "."
-    else:
-        text += " No interval: fewer than 3 seeds."
-    return text
-
-
-def _seeds(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low} seed{'s' * (low != 1)}" if low == high else f"{low} to {high} seeds"
-
-
-def _mean_excess(rows: Mapping[int, Row]) -> float:
-    return statistics.mean(row.excess for row in rows.values())
 
 
 def _panel(
@@ -216,7 +162,7 @@ def _borders(material: Material, arms: Sequence[str]) -> Panel | None:
 def _caption(found: Measured, rows: Mapping[str, Mapping[int, Row]]) -> str:
     text = (
         "The decoder gets features that are the same in all places, taken from single places of "
-        f"{_images(found)}: what differs between the pixels of a cell was made by upsampling. {dots_caption(rows)}"
+        f"{images(found)}: what differs between the pixels of a cell was made by upsampling. {dots_caption(rows)}"
     )
     if any(found.rows("decoder", measure, epoch=0) for measure in (FLIPS, INDEX)):
         text += " Hollow: at initialisation, mean of the seeds, on fewer images and places."
@@ -226,15 +172,7 @@ def _caption(found: Measured, rows: Mapping[str, Mapping[int, Row]]) -> str:
 
 def _predictions_caption(found: Measured, rows: Mapping[str, Mapping[int, Row]]) -> str:
     return (
-        f"On {_images(found)}; boundary IoU on the whole split. {dots_caption(rows)} Grey bars: the control, which is "
+        f"On {images(found)}; boundary IoU on the whole split. {dots_caption(rows)} Grey bars: the control, which is "
         "the value of the label, and of shifts the flips under a shift of the largest stride. Dotted: the length of "
         "the label's borders."
     )
-
-
-def _images(found: Measured) -> str:
-    counts = sorted({one.final_images for one in found.by_trial.values() if one.final_images})
-    if not counts:
-        return "the scored split"
-    low, high = counts[0], counts[-1]
-    return f"{low if low == high else f'{low} to {high}'} image{'s' * (high != 1)} of the scored split"

@@ -5,12 +5,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from segsuite.checkerboard import MEASURES
-from segsuite.report.answers import listed
 from segsuite.report.checkerboards import Measured, Row, measured
 from segsuite.report.sections.base import Figure, Material, Section
-from segsuite.report.sections.checkerboard import MOST_FLIPS
-from segsuite.report.sections.scale import Scale, scale_of, shown
+from segsuite.report.sections.checkerboard_words import changed_by_training, definitions
+from segsuite.report.sections.scale import Scale, scale_of
 from segsuite.report.style import ArmStyle, inert
 
 MOST_TICKS = 9
@@ -33,7 +31,7 @@ class Shown(NamedTuple):
 SHOWN = (
     Shown("decoder", "constant_response_flips", "flips on a constant scene, share of pixels", True, 1e-6),
     Shown("decoder", "constant_response_index", "pattern on it, share of the logits' variance", False, 1e-6),
-    Shown("logits", "harmonic_decibels", "logits: harmonics of stride {s} over neighbours, dB", at_stride=True),
+    Shown("logits", "harmonic_decibels", "logits: harmonics of stride {s}, dB", at_stride=True),
     Shown("logits", "tile_phase_variance", "logits: variance between phases of stride {s}", at_stride=True),
 )
 
@@ -47,45 +45,15 @@ def build(material: Material) -> Section | None:
     if not panels:
         return None
     figure = _figure(material, found, panels)
-    details = [f"{MEASURES[one.measure].title}: {MEASURES[one.measure].definition}" for one, _, _ in panels]
+    details = definitions([one.measure for one, _, _ in panels])
     return Section(
         "checkerboard-epochs",
         "Does training remove it?",
-        notes=[note for note in (sentence(material, found),) if note],
+        notes=[note for note in (changed_by_training(material, found),) if note],
         figures=[figure],
         details=details,
         summary="How it is measured",
     )
-
-
-def sentence(material: Material, found: Measured) -> str:
-    """What training has done to the flips on a constant scene, from initialisation to the last measurement in training
-    of the same images, by the mean over seeds; nothing of arms that lack one of the two."""
-    place, measure = SHOWN[0].place, SHOWN[0].measure
-    groups: dict[tuple[bool, bool], list[str]] = {}
-    for arm in found.arms:
-        moments = [
-            (one.find(place, measure, epoch=0), one.find(place, measure, epoch=one.epochs[-1]))
-            for one in found.of(arm).values()
-            if len(one.epochs) > 1
-        ]
-        pairs = [(start.excess, end.excess) for start, end in moments if start is not None and end is not None]
-        if pairs:
-            start, end = (statistics.mean(values) for values in zip(*pairs, strict=True))
-            key = start > MOST_FLIPS, end > MOST_FLIPS
-            change = f" ({shown(start, percent=True)} to {shown(end, percent=True)})" if all(key) else ""
-            groups.setdefault(key, []).append(material.styles[arm].name + change)
-    words = {
-        (True, True): "Training leaves a checkerboard on constant scenes where there was one at initialisation",
-        (True, False): "It removes the one of",
-        (False, True): "It makes one where there was none",
-        (False, False): "There is none before or after",
-    }
-    parts = [f"{words[key]}: {listed(groups[key], most=16)}." for key in words if key in groups]
-    if not parts:
-        return ""
-    limit = f"A checkerboard: in the mean of the seeds more than {shown(MOST_FLIPS, percent=True)} of pixels flip."
-    return " ".join([*parts, limit])
 
 
 Rows = dict[str, dict[int, dict[int, Row]]]
@@ -266,7 +234,7 @@ def _caption(found: Measured, arms: Sequence[str]) -> str:
         f"Line: mean of seeds. Band: lowest to highest seed, n = {n} finished trial{'s' * (max(counts) != 1)} an arm."
     )
     text += f" Dotted: the control, what it would be without a pattern, mean of all arms. On {images} "
-    text += "images; epochs are spaced by their logarithm."
+    text += "images and few places, so that rare flips are missed; epochs are spaced by their logarithm."
     if any(one.floor is not None for one in SHOWN):
         text += " Logarithmic where values span decades, with zero at the lower end."
     return text

@@ -8,11 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.checkerboard import MEASURES
-from segsuite.datasets import build_dataset
-from segsuite.datasets.image_io import jpeg, label_png
-from segsuite.errors import SegsuiteError
-from segsuite.report.checkerboards import Picture, at_the_same_place, measured, read_pictures
-from segsuite.report.gather import TrialRecord
+from segsuite.report.checkerboards import Picture, measured, read_pictures
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.sections.multiples import Bar, Tile, at, frame, multiples
 
@@ -24,8 +20,6 @@ RINGED_STRIDE = 8
 """The largest stride whose harmonics can be told apart by eye."""
 RING = "#E8590C"
 LEAST_RESPONSE = 0.05
-PALETTE = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233), (240, 228, 66))
-VOID_COLOUR = (0, 0, 0)
 
 
 class Shown(NamedTuple):
@@ -58,39 +52,6 @@ def build(material: Material) -> Section | None:
     )
 
 
-def crops(material: Material) -> Section | None:
-    """The logits of all arms at one place, enlarged; None without images."""
-    shown = pictures_of(material, measured(material.gathered).arms)
-    same = at_the_same_place(shown.pictures, "final_margin_image")
-    same = {arm: of_arm for arm, of_arm in same.items() if "final_margin" in of_arm}
-    if not same or not material.with_images:
-        return None
-    highest = max(float(np.nanmax(of_arm["final_margin"], initial=0.0)) for of_arm in same.values())
-    bar = Bar("power", 0.0, _ceiling(highest), "largest minus second largest logit")
-    tiles = _photo_and_label(material, next(iter(same.values())))
-    for arm, of_arm in same.items():
-        margin = of_arm["final_margin"]
-        heat = bar.heat() | _compact(margin, "f4") | at(*margin.shape)
-        heat["hovertemplate"] = "margin %{z:.2f}<extra></extra>"
-        tiles.append(Tile(material.styles[arm].name, [heat, frame(0, 1)], material.styles[arm].colour))
-    data, layout, narrow = multiples(tiles, bar, COLUMNS)
-    side = max(next(iter(same.values()))["final_margin"].shape)
-    caption = (
-        f"How sure the network is of its class, trained, {shown.of}: largest minus second largest logit, one colour "
-        f"scale. A part of {side} pixels a side of one image, the one with the most borders in its label, at the same "
-        "place for every arm. Lines near 0 are borders of the prediction; a grid of such spots is a checkerboard. Black in "
-        "the label is void."
-    )
-    left_out = [material.styles[arm].name for arm in shown.pictures if arm not in same]
-    if left_out:
-        caption += f" Not measured at this place, and left out: {', '.join(left_out)}."
-    return Section(
-        "checkerboard-crops",
-        "Logits, enlarged",
-        figures=[Figure("checkerboard-crops", caption, data, layout, narrow)],
-    )
-
-
 def response_figure(material: Material, arms: Sequence[str]) -> Figure | None:
     """What the decoders make of a constant scene, at the start and at the end; None unless a trial left it."""
     name = "constant_response"
@@ -99,7 +60,7 @@ def response_figure(material: Material, arms: Sequence[str]) -> Figure | None:
     if not having:
         return None
     values = [found[f"{m}_{name}"] for found in having.values() for m in MOMENTS if f"{m}_{name}" in found]
-    largest = _ceiling(max(LEAST_RESPONSE, *(float(np.nanmax(np.abs(one), initial=0.0)) for one in values)))
+    largest = ceiling(max(LEAST_RESPONSE, *(float(np.nanmax(np.abs(one), initial=0.0)) for one in values)))
     bar = Bar("signed", -largest, largest, "standard deviations of the logits on real images")
     tiles = []
     for arm, found in having.items():
@@ -107,7 +68,7 @@ def response_figure(material: Material, arms: Sequence[str]) -> Figure | None:
         for moment, left in zip(MOMENTS, (0.0, BESIDE), strict=True):
             picture = found.get(f"{moment}_{name}")
             if picture is not None:
-                heat = bar.heat() | {"z": _rounded(picture, 3)} | at(*picture.shape, left=left)
+                heat = bar.heat() | {"z": _rounded(picture, 3)} | at(picture.shape[0], picture.shape[1], left)
                 heat["hovertemplate"] = f"{WORDS[moment]}: %{{z:.3f}}<extra></extra>"
                 traces += [heat, frame(left, left + 1)]
                 classes = found.get(f"{moment}_{name}_classes")
@@ -149,7 +110,7 @@ def _spectra(material: Material, shown: Shown, stride: int | None) -> Figure | N
     for arm, spectrum in having.items():
         rows, columns = spectrum.shape
         decibels = np.nan_to_num(spectrum, nan=SPECTRUM_FLOOR).clip(SPECTRUM_FLOOR, 0).round()
-        heat = bar.heat() | _compact(decibels, "i1") | at(rows, columns)
+        heat = bar.heat() | compact(decibels, "i1") | at(rows, columns)
         heat["hovertemplate"] = "%{z} dB<extra></extra>"
         tiles.append(
             Tile(material.styles[arm].name, [heat, _rings(rows, columns, ringed)], material.styles[arm].colour)
@@ -223,32 +184,7 @@ def _flips(classes: NDArray[np.uint8], left: float) -> list[dict[str, Any]]:
     return [dot]
 
 
-def _photo_and_label(material: Material, of_arm: Mapping[str, Picture]) -> list[Tile]:
-    photo, label = of_arm["final_margin_image"], of_arm.get("final_margin_label")
-    tiles = [Tile("photo", [_image("jpeg", jpeg(photo, quality=92), *photo.shape[:2])])]
-    if label is not None:
-        colours = _palette(material)
-        ids = np.where(label < len(colours), label, len(colours)).astype(np.uint8)
-        tiles.append(Tile("label", [_image("png", label_png(ids, [*colours, VOID_COLOUR]), *label.shape), frame(0, 1)]))
-    return tiles
-
-
-def _palette(material: Material) -> Sequence[tuple[int, int, int]]:
-    """The dataset's colours; where it cannot be read here, colours of the report."""
-    trial: TrialRecord = material.gathered.finished[0]
-    data, scored = trial.settings.data, (trial.result or {}).get("scored", {})
-    try:
-        return build_dataset(data.name, str(scored.get("split", "val")), **data.model_dump(exclude={"name"})).palette
-    except SegsuiteError:
-        return PALETTE
-
-
-def _image(kind: str, content: bytes, rows: int, columns: int) -> dict[str, Any]:
-    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return {"type": "image", "source": source, "hoverinfo": "skip", **at(rows, columns)}
-
-
-def _compact(values: NDArray[Any], dtype: str) -> dict[str, Any]:
+def compact(values: NDArray[Any], dtype: str) -> dict[str, Any]:
     """`z` as plotly's typed array, a quarter of the same in digits."""
     packed = np.ascontiguousarray(values.astype(f"<{dtype}"))
     shape = ", ".join(map(str, values.shape))
@@ -259,10 +195,10 @@ def _rounded(values: NDArray[Any], digits: int) -> list[list[float | None]]:
     return [[None if np.isnan(value) else round(float(value), digits) for value in row] for row in values]
 
 
-def _ceiling(value: float) -> float:
+def ceiling(value: float) -> float:
     """The next number of one or two digits.
 
-    >>> _ceiling(1.234), _ceiling(0.0)
+    >>> ceiling(1.234), ceiling(0.0)
     (1.3, 1.0)
     """
     if not value > 0:

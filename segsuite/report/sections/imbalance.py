@@ -19,8 +19,8 @@ Score = Callable[[TrialRecord], float | None]
 
 def build(material: Material) -> Section | None:
     """None unless a result holds `groups`."""
-    first = next((found for trial in material.gathered.finished if (found := groups(trial))), None)
-    if first is None:
+    grouped = [trial for trial in material.gathered.finished if isinstance(trial.within("groups", "frequency"), dict)]
+    if not grouped:
         return None
     overall = {
         "pixel<br>accuracy": _scalar("pixel_accuracy"),
@@ -50,16 +50,10 @@ def build(material: Material) -> Section | None:
         "imbalance",
         "Rare classes",
         figures=[figure for figure in figures if figure is not None],
-        details=_members(material, first),
+        details=_members(grouped),
         summary="Which classes are in which group",
         warnings=_warnings(material),
     )
-
-
-def groups(trial: TrialRecord) -> Mapping[str, Any]:
-    """`groups` of result.json, empty where there is none."""
-    found = (trial.result or {}).get("groups")
-    return found if isinstance(found, dict) else {}
 
 
 def unseen(material: Material, arm: str) -> list[str]:
@@ -95,21 +89,22 @@ def _warnings(material: Material) -> list[str]:
     return sentences
 
 
-def _members(material: Material, found: Mapping[str, Any]) -> list[str]:
-    shares = found.get("training_share") or {}
+def _members(grouped: Sequence[TrialRecord]) -> list[str]:
+    """The classes of each group, of the first trial."""
+
+    def classes(trial: TrialRecord, group: str) -> tuple[str, ...]:
+        members = trial.within("groups", "frequency", group, "classes")
+        return tuple(map(str, members)) if isinstance(members, list) else ()
 
     def told(name: str) -> str:
-        share = number(shares.get(name))
+        share = number(grouped[0].within("groups", "training_share", name))
         return name if share is None else f"{name} ({100 * share:.2g} %)"
 
-    frequency = found.get("frequency") or {}
-    lines = []
-    for group in FREQUENCY_GROUPS:
-        members = (frequency.get(group) or {}).get("classes") or []
-        lines.append(f"{group.capitalize()}: {', '.join(told(str(name)) for name in members) or 'none'}")
-    others = [groups(trial).get("frequency") or {} for trial in material.gathered.finished if groups(trial)]
-    kinds = {tuple(tuple((one.get(group) or {}).get("classes") or []) for group in FREQUENCY_GROUPS) for one in others}
-    if len(kinds) > 1:
+    lines = [
+        f"{group.capitalize()}: {', '.join(map(told, classes(grouped[0], group))) or 'none'}"
+        for group in FREQUENCY_GROUPS
+    ]
+    if len({tuple(classes(trial, group) for group in FREQUENCY_GROUPS) for trial in grouped}) > 1:
         lines.append("Arms were trained on other data and have other groups; these are those of the first.")
     return [*lines, "Percentages: share of the labelled training pixels."]
 
@@ -119,7 +114,7 @@ def _scalar(name: str) -> Score:
 
 
 def _within(part: str, group: str, name: str) -> Score:
-    return lambda trial: number(((groups(trial).get(part) or {}).get(group) or {}).get(name))
+    return lambda trial: number(trial.within("groups", part, group, name))
 
 
 def _profile(

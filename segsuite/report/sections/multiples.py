@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segsuite.report.style import ArmStyle, inert, scale
+from segsuite.report.style import PICTURE_AXES, inert
 
 PAGE_WIDTH, PHONE_WIDTH = 976, 340
 GAP = 14
@@ -28,7 +28,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Bar:
-    """The colour scale of all heatmaps: its name in `style.scale`, limits, and title with the unit."""
+    """The colour scale of all heatmaps: its name in `style.PICTURE_AXES`, limits, and title with the unit."""
 
     scale: str
     low: float
@@ -39,14 +39,7 @@ class Bar:
 
     def heat(self) -> dict[str, Any]:
         """What a heatmap trace has of it."""
-        return {
-            "type": "heatmap",
-            "zmin": self.low,
-            "zmax": self.high,
-            "meta": self.scale,
-            "colorscale": scale(self.scale),
-            "showscale": False,
-        }
+        return {"type": "heatmap", "coloraxis": PICTURE_AXES[self.scale]}
 
 
 def multiples(
@@ -88,25 +81,23 @@ def multiples(
         across, down = phone.domains(place)
         narrow |= {f"xaxis{number}.domain": across, f"yaxis{number}.domain": down}
         narrow["annotations"].append(_title(tile, across[0], down[1], phone.column_width))
-    heatmaps = [trace for trace in data if trace["type"] == "heatmap"]
-    if heatmaps:
-        heatmaps[0] |= {"showscale": True, "colorbar": _colour_bar(bar)}
+    layout[PICTURE_AXES[bar.scale]] = {"cmin": bar.low, "cmax": bar.high, "colorbar": _colour_bar(bar)}
     return data, layout, narrow
 
 
-def at(rows: int, columns: int, left: float = 0.0, side: float = 1.0) -> dict[str, float]:
-    """Where the cells of a heatmap lie that covers [left, left + side] x [0, 1]."""
-    return {"x0": left + side / columns / 2, "dx": side / columns, "y0": 0.5 / rows, "dy": 1 / rows}
+def at(rows: int, columns: int, left: float = 0.0) -> dict[str, float]:
+    """Where the cells of a heatmap of `rows` x `columns` lie that covers [left, left + 1] x [0, 1]."""
+    return {"x0": left + 0.5 / columns, "dx": 1 / columns, "y0": 0.5 / rows, "dy": 1 / rows}
 
 
-def frame(left: float, right: float, style: ArmStyle | None = None) -> dict[str, Any]:
+def frame(left: float, right: float) -> dict[str, Any]:
     """A thin line around [left, right] x [0, 1]."""
     return {
         "type": "scatter",
         "mode": "lines",
         "x": [left, right, right, left, left],
         "y": [0, 0, 1, 1, 0],
-        "line": {"color": FRAME if style is None else style.colour, "width": 1},
+        "line": {"color": FRAME, "width": 1},
         "cliponaxis": False,
         "hoverinfo": "skip",
         "showlegend": False,
@@ -158,10 +149,11 @@ def _colour_bar(bar: Bar) -> dict[str, Any]:
         "y": 0,
         "yanchor": "top",
         "ypad": 12,
-        "xpad": 0,
+        "xpad": 26 if bar.ticks else 0,
         "len": 320,
         "lenmode": "pixels",
         "thickness": 10,
+        "ticklabeloverflow": "allow",
         "outlinewidth": 1,
         "outlinecolor": FRAME,
         "tickfont": {"size": 11},

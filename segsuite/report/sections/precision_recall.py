@@ -1,5 +1,6 @@
 """Precision-recall curves of each class, and the average precision of every seed (histograms.npz, `ranking`)."""
 
+import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,18 +47,14 @@ def build(material: Material) -> Section | None:
     )
 
 
-def ranking(trial: TrialRecord) -> Mapping[str, Any]:
-    """`ranking` of result.json, empty where there is none."""
-    found = (trial.result or {}).get("ranking")
-    return found if isinstance(found, dict) else {}
-
-
 def _read(trials: Sequence[TrialRecord]) -> list[tuple[int, Histograms]]:
     """Seed and histograms of the trials that have some for the classes of their counts."""
     found = []
     for trial in trials:
         try:
-            with np.load(trial.folder / "histograms.npz", allow_pickle=False) as arrays:
+            # From memory: numpy leaves a damaged file open.
+            content = io.BytesIO((trial.folder / "histograms.npz").read_bytes())
+            with np.load(content, allow_pickle=False) as arrays:
                 one = Histograms.from_arrays(arrays)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             continue
@@ -151,9 +148,8 @@ def _chosen(material: Material, arms: Sequence[str], name: str) -> dict[str, Any
 def _dots(material: Material) -> Figure | None:
     seeds: dict[str, dict[int, float]] = {}
     for arm in material.gathered.shown:
-        values = {
-            trial.seed: number(ranking(trial).get("mean_average_precision")) for trial in material.gathered.done(arm)
-        }
+        trials = material.gathered.done(arm)
+        values = {trial.seed: number(trial.within("ranking", "mean_average_precision")) for trial in trials}
         seeds[arm] = {seed: value for seed, value in values.items() if value is not None}
     arms = [arm for arm in seeds if seeds[arm]]
     if not arms:
@@ -162,7 +158,7 @@ def _dots(material: Material) -> Figure | None:
     data, layout, narrow = dot_rows(material, arms, seeds, {arm: mean_of(seeds[arm]) for arm in arms}, title)
     counts = [len(seeds[arm]) for arm in arms]
     n = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    errors = [number(ranking(trial).get("mean_average_precision_error")) for trial in material.gathered.finished]
+    errors = [number(one.within("ranking", "mean_average_precision_error")) for one in material.gathered.finished]
     error = max((value for value in errors if value is not None), default=0.0)
     caption = (
         "Mean over classes of the area under the precision-recall curve. Small: one seed. Large: mean of "
@@ -175,17 +171,15 @@ def _table(material: Material, names: Sequence[str]) -> Table | None:
     """Average precision of each class, mean of the seeds."""
     rows = []
     for arm in material.gathered.shown:
-        found = [ranking(trial).get("average_precision") for trial in material.gathered.done(arm)]
-        of_trials = [one for one in found if isinstance(one, dict)]
-        if not of_trials:
-            continue
         style = material.styles[arm]
         cells = [Cell(style.name, style.name, colour=style.colour)]
         for name in names:
-            known = [value for one in of_trials if (value := number(one.get(name))) is not None]
+            found = [number(one.within("ranking", "average_precision", name)) for one in material.gathered.done(arm)]
+            known = [value for value in found if value is not None]
             mean = float(np.mean(known)) if known else None
             cells.append(Cell("-") if mean is None else Cell(f"{mean:.3f}", mean))
-        rows.append(cells)
+        if any(cell.value is not None for cell in cells[1:]):
+            rows.append(cells)
     if not rows:
         return None
     columns = [("arm", False), *((name, True) for name in names)]

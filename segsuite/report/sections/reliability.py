@@ -47,16 +47,10 @@ def build(material: Material) -> Section | None:
     return Section("reliability", "Are the probabilities right?", notes=(note,) if note else (), figures=figures)
 
 
-def calibration(trial: TrialRecord) -> Mapping[str, Any]:
-    """`calibration` of result.json, empty where there is none."""
-    found = (trial.result or {}).get("calibration")
-    return found if isinstance(found, dict) else {}
-
-
 def _pooled(trials: Sequence[TrialRecord]) -> Diagram | None:
     tables = []
     for trial in trials:
-        found = calibration(trial).get("reliability")
+        found = trial.within("calibration", "reliability")
         if isinstance(found, dict) and {"pixels", "accuracy", "confidence"} <= set(found):
             # Empty bins have no accuracy; their weight is 0.
             tables.append([[value or 0.0 for value in found[key]] for key in ("pixels", "accuracy", "confidence")])
@@ -145,7 +139,7 @@ def _diagram(material: Material, diagrams: Mapping[str, Diagram]) -> Figure:
 def _dots(material: Material, name: str) -> Figure | None:
     seeds: dict[str, dict[int, float]] = {}
     for arm in material.gathered.shown:
-        values = {trial.seed: number(calibration(trial).get(name)) for trial in material.gathered.done(arm)}
+        values = {trial.seed: number(trial.within("calibration", name)) for trial in material.gathered.done(arm)}
         seeds[arm] = {seed: value for seed, value in values.items() if value is not None}
     arms = [arm for arm in seeds if seeds[arm]]
     if not arms:
@@ -154,7 +148,7 @@ def _dots(material: Material, name: str) -> Figure | None:
     data, layout, narrow = dot_rows(material, arms, seeds, {arm: mean_of(seeds[arm]) for arm in arms}, title)
     counts = [len(seeds[arm]) for arm in arms]
     n = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
-    errors = [number(calibration(trial).get(f"{name}_error")) for trial in material.gathered.finished]
+    errors = [number(trial.within("calibration", f"{name}_error")) for trial in material.gathered.finished]
     error = max((value for value in errors if value is not None), default=0.0)
     caption = f"{meaning}. Small: one seed. Large: mean of n = {n} seeds; no interval. Exact up to {error:.1g}."
     return Figure(f"calibration-{name}", caption, data, layout, narrow)
@@ -164,7 +158,7 @@ def _tendency(material: Material) -> str:
     """Which arms claim too much or too little, with the mean of confidence minus accuracy."""
     gaps: dict[str, float] = {}
     for arm in material.gathered.shown:
-        values = [number(calibration(trial).get("overconfidence")) for trial in material.gathered.done(arm)]
+        values = [number(trial.within("calibration", "overconfidence")) for trial in material.gathered.done(arm)]
         known = [value for value in values if value is not None]
         if known:
             gaps[arm] = float(np.mean(known))
