@@ -32,9 +32,8 @@ class Pixels:
         self.dtype = torch.float64 if logits_NCHW.dtype == torch.float64 else torch.float32
         self._sums, self._squares = sums, squares
         self._result: Sums | None = None
-        count = count_classes if self.on_cpu else count_classes_unchecked
         # On a CPU at once, since it finds unknown labels, which must not reach an indexing operation.
-        self._count_NC = count(labels_NHW, self.num_classes, ignore_index) if self.on_cpu else None
+        self._count_NC = count_classes(labels_NHW, self.num_classes, ignore_index) if self.on_cpu else None
 
     def check_shapes(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> None:
         """Raises ValueError unless there is a label for each pixel of the logits."""

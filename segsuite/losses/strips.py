@@ -59,7 +59,7 @@ class Strip:
         """Adds in place at each pixel's label."""
         if self.on_cpu:
             return values_nCP.scatter_add_(1, self.labels_nP[:, None], added_nP[:, None])
-        # deterministic on CUDA, where scatter_add is refused in that mode
+        # scatter_add is not deterministic on CUDA, or sorts first
         return values_nCP.addcmul_(self.is_label().to(values_nCP.dtype), added_nP[:, None])
 
 

@@ -1,7 +1,8 @@
 """Metrics: all from one int64 confusion matrix [row = label, column = prediction] of a whole split.
 
 `confusion.py` (torch) counts on the device, `scores.py` (numpy only) derives the scores, so that they can be
-recomputed on a machine without torch. mIoU is the one of the papers: the mean of dataset-level per-class IoU
+recomputed on a machine without torch; `probabilities.py` and `histograms.py`, `curves.py`, `calibration.py` are the
+same of the softmax. mIoU is the one of the papers: the mean of dataset-level per-class IoU
 over the classes that occur in the split's labels, never a mean of per-image IoU. This module imports neither
 torch nor numpy.
 """

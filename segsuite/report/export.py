@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from segsuite.metrics import SCALAR_SCORES
+from segsuite.metrics.groups import FREQUENCY_GROUPS
 from segsuite.report.answers import p_text
 from segsuite.report.boundaries import compare_boundaries
 from segsuite.report.checkerboards import Measured, measured
-from segsuite.report.gather import Gathered, TrialRecord
+from segsuite.report.gather import Gathered, TrialRecord, number
 from segsuite.report.overview import overview
 from segsuite.report.sections.base import Material, Section
 from segsuite.report.sections.boundary import boundary_scores
@@ -35,6 +36,14 @@ LATEX = {
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
 }
+# Columns of the CSV, and where in result.json they are, if the trials have them.
+PARTS = {
+    "mean_average_precision": ("ranking", "mean_average_precision"),
+    "mean_auc": ("ranking", "mean_auc"),
+    "ece": ("calibration", "ece"),
+    "brier": ("calibration", "brier"),
+    **{f"{group}_miou": ("groups", "frequency", group, "miou") for group in FREQUENCY_GROUPS},
+}
 # A cell that begins so is a formula to a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -47,11 +56,12 @@ def results_csv(gathered: Gathered) -> str:
     boundary = list(dict.fromkeys(name for trial in gathered.finished for name in boundary_scores(trial)))
     artefacts = _artefacts(measured(gathered))
     artefact_names = list(dict.fromkeys(name for found in artefacts.values() for name in found))
+    parts = [name for name, keys in PARTS.items() if any(one.within(*keys) is not None for one in gathered.finished)]
     axes = list(gathered.axes)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        ["id", "arm", *axes, "seed", "is_baseline", "state", "epochs", *SCALAR_SCORES, *boundary, *COSTS]
+        ["id", "arm", *axes, "seed", "is_baseline", "state", "epochs", *SCALAR_SCORES, *boundary, *parts, *COSTS]
         + [f"iou/{name}" for name in gathered.classes]
         + artefact_names
         + ["reason"]
@@ -61,6 +71,7 @@ def results_csv(gathered: Gathered) -> str:
         row += [str(trial.arm == gathered.baseline).lower(), trial.state, len(trial.events)]
         row += [trial.score(score) for score in SCALAR_SCORES]
         row += [boundary_scores(trial).get(name) for name in boundary]
+        row += [number(trial.within(*PARTS[name])) for name in parts]
         row += [_exact(trial, cost) for cost in COSTS]
         row += [trial.class_score("iou", name) for name in gathered.classes]
         of_trial = artefacts.get(trial.id, {})
@@ -214,7 +225,10 @@ def _artefacts(found: Measured) -> dict[str, dict[str, dict[str, float | None]]]
 
 def _trial_json(trial: TrialRecord, artefacts: Mapping[str, Any] | None) -> dict[str, Any]:
     result = trial.result or {}
-    kept = ("scores", "class_scores", "boundary_scores", "scored", "cost", "epochs", "precision", "device")
+    kept = (
+        *("scores", "class_scores", "boundary_scores", "ranking", "calibration", "groups"),
+        *("scored", "cost", "epochs", "precision", "device"),
+    )
     record = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": trial.state, "reason": trial.reason}
     record |= {key: result[key] for key in kept if key in result}
     return record if artefacts is None else record | {"checkerboards": artefacts}

@@ -53,7 +53,7 @@ def _job(figure: Figure, kind: str, folder: Path) -> dict[str, Any]:
         "path": str(folder / f"{figure.name}.{kind}"),
         "opts": {
             "format": kind,
-            "width": max(WIDTH, figure.min_width),
+            "width": max(WIDTH, figure.min_width, figure.paper_width),
             "height": figure.layout["height"],
             "scale": 2 if kind == "png" else 1,
         },

@@ -150,3 +150,18 @@ def test_histograms_of_other_bins_are_refused() -> None:
         Histograms.from_arrays(arrays | {"edges": EDGES**2})
     with pytest.raises(ValueError, match="histograms are"):
         Histograms.from_arrays(arrays | {"of_top": arrays["of_top"][:, 1:]})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_counts_the_same_under_deterministic_algorithms() -> None:
+    logits, labels = batch(7)
+    counter = ProbabilityCounter(7, "cuda")
+    torch.use_deterministic_algorithms(True)
+    try:
+        counter.add(logits.cuda(), predict(logits).cuda(), labels.cuda())
+    finally:
+        torch.use_deterministic_algorithms(False)
+    found, expected = counter.histograms(), counted(logits, labels)
+    # Softmax may round otherwise there: a probability at the edge of a bin may lie on its other side.
+    assert np.abs(found.of_class - expected.of_class).sum() <= 20
+    np.testing.assert_array_equal(found.of_top.sum(axis=1), expected.of_top.sum(axis=1))

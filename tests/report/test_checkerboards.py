@@ -12,8 +12,10 @@ from segsuite.config import Checkerboard
 from segsuite.experiment import Experiment, Trial
 from segsuite.report.build import build_report, write_report
 from segsuite.report.checkerboards import Artefacts, at_the_same_place, read_artefacts, read_pictures
+from segsuite.report.figure_files import write_figures
 from segsuite.report.sections.base import Figure, Section
 from tests.report.artefacts import EPOCHS, edit_rows, measure, measure_trial
+from tests.report.browser import Browser, chromium
 from tests.report.runs import experiment_in, finish
 from tests.report.test_page import BREAKOUT, SCRIPT
 
@@ -253,8 +255,8 @@ def test_what_training_did_is_told_by_start_and_end(own: Experiment) -> None:
         measure_trial(trial_of(own, arm), start, final)
     (note,) = sections(own)["checkerboard-epochs"].notes
     assert "where there was one at initialisation: transposed_k4 (50 % to 25 %)." in note
-    assert "It removes the one of: bilinear_conv." in note
-    assert "It makes one where there was none: nearest_conv." in note
+    assert "Training removes the one of: bilinear_conv." in note
+    assert "Training makes one where there was none: nearest_conv." in note
     assert "before or after" not in note
 
 
@@ -398,3 +400,31 @@ def test_thirteen_arms_leave_room_for_the_images(tmp_path: Path) -> None:
     measure(made, lambda trial, moment: 0.01 * (1 + trial.seed))
     # The images section takes up to 2 MB, and keeps to that.
     assert len(build_report(made, with_images=True).page()) < 3_000_000
+
+
+# ---- in a browser
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium() is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (768, True), (390, False), (320, True)])
+def test_the_figures_are_drawn_at_every_width_without_a_complaint(
+    experiment: Experiment, width: int, dark: bool, tmp_path: Path
+) -> None:
+    page = write_report(build_report(experiment), tmp_path)
+    with Browser() as browser:
+        browser.open(page.as_uri(), width=width, dark=dark)
+        browser.draw_all()
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.errors == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium() is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+def test_the_figures_are_saved_for_papers(shown: dict[str, Figure], tmp_path: Path) -> None:
+    pytest.importorskip("kaleido")
+    names = ("constant-response", "constant-response-pictures", "checkerboard-spectrum", "checkerboard-crops")
+    written = write_figures([shown[name] for name in names], tmp_path)
+    assert len(written) == 3 * len(names)
+    for path in written:
+        assert path.stat().st_size > 5_000

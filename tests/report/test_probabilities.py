@@ -1,5 +1,7 @@
 """Sections on probabilities and rare classes: there when a trial left them, and saying what they are."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from segsuite.experiment import Experiment
 from segsuite.report.answers import find_answers
 from segsuite.report.build import build_report
+from segsuite.report.export import results_csv
 from segsuite.report.gather import gather
 from segsuite.report.sections import imbalance, precision_recall, reliability
 from segsuite.report.sections.base import Material, Section
@@ -193,6 +196,18 @@ def test_a_damaged_part_of_a_result_breaks_no_page(tmp_path: Path, part: str, da
     path = experiment.trials[0].folder / "result.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {part: damage}))
     assert "<h2>Methods</h2>" in build_report(experiment, with_images=False).page()
+
+
+def test_the_csv_has_their_numbers_where_a_trial_has_them(made: Experiment, tmp_path: Path) -> None:
+    names = ["mean_average_precision", "mean_auc", "ece", "brier", "head_miou", "body_miou", "tail_miou"]
+    rows = list(csv.DictReader(io.StringIO(results_csv(gather(made)))))
+    result = json.loads((made.trials[0].folder / "result.json").read_text())
+    assert float(rows[0]["ece"]) == result["calibration"]["ece"]
+    assert float(rows[0]["tail_miou"]) == result["groups"]["frequency"]["tail"]["miou"]
+    assert set(names) <= set(rows[0])
+    without = experiment_in(tmp_path, images=2)
+    finish(without)
+    assert not set(names) & set(next(csv.reader(io.StringIO(results_csv(gather(without))))))
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 11])

@@ -22,7 +22,8 @@ class Material:
 @dataclass(frozen=True, eq=False)
 class Figure:
     """A plotly figure as plain lists and dicts. `name` is its file's stem; `caption` tells the kind, n and unit of
-    every bar and band; `narrow` are layout changes on a phone; `min_width` pixels make it scroll by itself there."""
+    every bar and band; `narrow` are layout changes on a phone; `min_width` pixels make it scroll by itself there;
+    `paper_width` is that of its PNG, SVG and PDF, if it needs more than others."""
 
     name: str
     caption: str
@@ -30,6 +31,7 @@ class Figure:
     layout: Mapping[str, Any]
     narrow: Mapping[str, Any] = field(default_factory=dict)
     min_width: int = 0
+    paper_width: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from segsuite.report.sections.dot_traces import Panel
 from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, Comparison
 
 TITLES = {
-    "boundary_iou": "boundary IoU,<br>2 % of the diagonal wide",
+    "boundary_iou": "boundary IoU,<br>2 % of the<br>diagonal wide",
     "boundary_iou_2px": "boundary IoU,<br>2 pixels wide",
-    "boundary_f": "boundary F,<br>within 0.75 % of it",
-    "trimap_iou_3px": "trimap IoU,<br>3 pixels each side",
+    "boundary_f": "boundary F,<br>within 0.75 % of<br>the diagonal",
+    "trimap_iou_3px": "trimap IoU,<br>3 pixels on<br>each side",
 }
 MOST_PANELS = 4
 
@@ -79,7 +79,7 @@ def _seeds(material: Material, names: Sequence[str], part: int) -> Figure:
         caption += " Bar: 95 % t interval over seeds, images taken as fixed; none with fewer than 3 seeds."
     else:
         caption += " No interval: fewer than 3 seeds."
-    return Figure("boundary" if part == 0 else f"boundary-{part + 1}", caption, data, layout, narrow)
+    return Figure("boundary" if part == 0 else f"boundary-{part + 1}", caption, data, layout, narrow, paper_width=PAGE_WIDTH)
 
 
 def _differences(material: Material, comparisons: Mapping[str, Sequence[Comparison]]) -> Figure | None:
@@ -99,7 +99,7 @@ def _differences(material: Material, comparisons: Mapping[str, Sequence[Comparis
         return None
     arms = [arm for arm in material.gathered.arms if any(panel.values.get(arm) for panel in panels)]
     data, layout, narrow = dot_panels(material, arms, panels)
-    return Figure("boundary-differences", _caption(material, comparisons), data, layout, narrow)
+    return Figure("boundary-differences", _caption(material, comparisons), data, layout, narrow, paper_width=PAGE_WIDTH)
 
 
 def _caption(material: Material, comparisons: Mapping[str, Sequence[Comparison]]) -> str:

@@ -22,6 +22,7 @@ from segsuite.report.sections.dot_traces import Panel
 INDEX_FLOOR = 1e-6
 """Below it lies rounding: fp32 gives constants back to about 1e-7 of their size, and the index is a square."""
 SHARE_FLOOR = 1e-6
+LOGARITHMIC = "Logarithmic where values span decades: zero, and a bar that reaches it, is at the left end."
 BORDERS = ("boundary_iou_2px", "boundary_iou")
 
 
@@ -38,7 +39,7 @@ def build(material: Material) -> Section | None:
     ]
     panels = [panel for panel in panels if panel.values]
     data, layout, narrow = dot_panels(material, arms, panels)
-    figures = [Figure("constant-response", _caption(found, flips or index), data, layout, narrow)]
+    figures = [Figure("constant-response", _caption(found, flips or index), data, layout, narrow, paper_width=PAGE_WIDTH)]
     pictures = response_figure(material, found.arms)
     if pictures is not None:
         figures.append(pictures)
@@ -59,10 +60,10 @@ def predictions(material: Material) -> Section | None:
     found = measured(material.gathered)
     stride = found.stride("prediction", "blockiness")
     panels = [
-        _prediction_panel(found, "isolated_pixels", None, "isolated pixels", percent=True, floor=SHARE_FLOOR),
-        _prediction_panel(found, "blockiness", stride, f"blockiness of borders<br>at stride {stride}"),
-        _prediction_panel(found, "boundary_length_ratio", None, "length of borders,<br>prediction over label"),
-        _prediction_panel(found, "shift_flips", None, "flips under a shift<br>of one pixel", percent=True),
+        _prediction_panel(found, "isolated_pixels", None, "isolated<br>pixels", percent=True, floor=SHARE_FLOOR),
+        _prediction_panel(found, "blockiness", stride, f"blockiness<br>of borders,<br>stride {stride}"),
+        _prediction_panel(found, "boundary_length_ratio", None, "length of<br>borders by<br>the label's"),
+        _prediction_panel(found, "shift_flips", None, "flips under<br>a shift of<br>one pixel", percent=True),
     ]
     panels = [panel for panel in panels if panel.values]
     if not panels:
@@ -74,17 +75,15 @@ def predictions(material: Material) -> Section | None:
     data, layout, narrow = dot_panels(material, arms, panels)
     measures = ("isolated_pixels", "blockiness", "boundary_length_ratio", "shift_flips")
     note = (
-        "A checkerboard in the logits matters where it changes a class. Less is better in the first, second and fourth "
-        "panel; nearer to 1 in the third; more in the last."
-        if borders is not None
-        else "A checkerboard in the logits matters where it changes a class. Less is better; of lengths, nearer to 1."
+        "A checkerboard in the logits matters where it changes a class. Less is better of isolated pixels, blockiness "
+        "and flips; of lengths, nearer to 1; of boundary IoU, more."
     )
     rows = next(rows for measure in measures if (rows := found.rows("prediction", measure)))
     return Section(
         "checkerboard-predictions",
         "What predictions show of it",
         notes=(note,),
-        figures=[Figure("checkerboard-predictions", _predictions_caption(found, rows), data, layout, narrow)],
+        figures=[Figure("checkerboard-predictions", _predictions_caption(found, rows), data, layout, narrow, paper_width=PAGE_WIDTH)],
         details=definitions(measures),
         summary="How it is measured",
     )
@@ -154,7 +153,7 @@ def _borders(material: Material, arms: Sequence[str]) -> Panel | None:
             for arm in arms
         }
         if any(values.values()):
-            width = "2 pixels wide" if name == "boundary_iou_2px" else "2 % of the diagonal wide"
+            width = "2 pixels<br>wide" if name == "boundary_iou_2px" else "2 % of<br>the diagonal"
             return Panel(f"boundary IoU,<br>{width}", {arm: found for arm, found in values.items() if found})
     return None
 
@@ -167,12 +166,12 @@ def _caption(found: Measured, rows: Mapping[str, Mapping[int, Row]]) -> str:
     if any(found.rows("decoder", measure, epoch=0) for measure in (FLIPS, INDEX)):
         text += " Hollow: at initialisation, mean of the seeds, on fewer images and places."
     text += " Grey bar: the control, what the border of the image does, where it does anything."
-    return f"{text} Logarithmic where values span decades, with zero at the left end."
+    return f"{text} {LOGARITHMIC}"
 
 
 def _predictions_caption(found: Measured, rows: Mapping[str, Mapping[int, Row]]) -> str:
     return (
         f"On {images(found)}; boundary IoU on the whole split. {dots_caption(rows)} Grey bars: the control, which is "
         "the value of the label, and of shifts the flips under a shift of the largest stride. Dotted: the length of "
-        "the label's borders."
+        f"the label's borders. {LOGARITHMIC}"
     )

@@ -48,7 +48,7 @@ def build(material: Material) -> Section | None:
     return Section(
         "checkerboard-crops",
         "Logits, enlarged",
-        figures=[Figure("checkerboard-crops", caption, data, layout, narrow)],
+        figures=[Figure("checkerboard-crops", caption, data, layout, narrow, paper_width=PAGE_WIDTH)],
     )
 
 

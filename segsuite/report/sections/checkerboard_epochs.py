@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from segsuite.report.checkerboards import Measured, Row, measured
@@ -12,6 +12,8 @@ from segsuite.report.sections.scale import Scale, scale_of
 from segsuite.report.style import ArmStyle, inert
 
 MOST_TICKS = 9
+END = 1.13
+"""Where the scored weights lie, by the position of the last epoch."""
 PANEL, TITLE, AXIS, GAP = 230, 30, 44, 0.09
 LEGEND_LINE, LEGEND_NAMES = 26, 4
 CONTROL = "#8A8F98"
@@ -110,7 +112,7 @@ def _figure(material: Material, found: Measured, panels: Sequence[tuple[Shown, i
     for place, (one, stride, of_arm) in enumerate(panels):
         number = "" if place == 0 else str(place + 1)
         row, column = divmod(place, columns)
-        scale = _scale(one, of_arm)
+        scale = _scale(one, of_arm, found.rows(one.place, one.measure, stride))
         width = (1 - GAP * (columns - 1)) / columns
         left, top = column * (width + GAP), row * (TITLE + PANEL + AXIS) + TITLE
         layout[f"xaxis{number}"] = {"domain": [left, left + width], "anchor": f"y{number}", **_epoch_axis(found)}
@@ -131,13 +133,15 @@ def _figure(material: Material, found: Measured, panels: Sequence[tuple[Shown, i
         data += [common | trace for trace in _control(of_arm, scale, named=place == 0)]
         for arm in arms:
             if arm in of_arm:
+                data += [common | trace for trace in _end(found, one, stride, arm, material.styles[arm], scale)]
                 traces = _line(of_arm[arm], material.styles[arm], scale, 0.5 / len(arms), named=place == 0)
                 data += [common | trace for trace in traces]
-    return Figure("checkerboard-epochs", _caption(found, arms), data, layout, narrow)
+    return Figure("checkerboard-epochs", _caption(found, arms), data, layout, narrow, paper_width=PAGE_WIDTH)
 
 
-def _scale(one: Shown, rows: Rows) -> Scale:
+def _scale(one: Shown, rows: Rows, final: Mapping[str, Mapping[int, Row]]) -> Scale:
     values = [row.value for of_arm in rows.values() for of_epoch in of_arm.values() for row in of_epoch.values()]
+    values += [row.value for of_arm in final.values() for row in of_arm.values()]
     needs = [control for of_arm in rows.values() for epoch in of_arm for control in _controls(of_arm[epoch])]
     return scale_of(values, one.percent, one.floor, needs)
 
@@ -184,6 +188,27 @@ def _line(of_arm: dict[int, dict[int, Row]], style: ArmStyle, scale: Scale, opac
     return [band, line]
 
 
+def _end(
+    found: Measured, one: Shown, stride: int | None, arm: str, style: ArmStyle, scale: Scale
+) -> list[dict[str, Any]]:
+    """The scored weights: apart, since they are measured on more images and places."""
+    rows = found.rows(one.place, one.measure, stride).get(arm, {})
+    if not rows:
+        return []
+    mean = statistics.mean(row.value for row in rows.values())
+    mark = {
+        "mode": "markers",
+        "x": [_rounded(END * position(found.epochs[-1]))],
+        "y": [_rounded(scale.at(mean))],
+        "text": [f"{style.label}<br>scored weights: {scale.text(mean)}<br>n = {len(rows)}"],
+        "hovertemplate": "%{text}<extra></extra>",
+        "legendgroup": style.label,
+        "showlegend": False,
+        "marker": {"color": style.colour, "symbol": style.symbol, "size": 9, "line": {"color": "#FFFFFF", "width": 1}},
+    }
+    return [mark]
+
+
 def _control(rows: Rows, scale: Scale, named: bool) -> list[dict[str, Any]]:
     """The mean control of all arms and seeds, dotted."""
     by_epoch: dict[int, list[float]] = {}
@@ -216,11 +241,11 @@ def _epoch_axis(found: Measured) -> dict[str, Any]:
     # The last epoch may lie so near to a power of two that their numbers would overlap.
     if len(told) > 2 and position(told[-1]) - position(told[-2]) < 0.06 * position(told[-1]):
         told = [*told[:-2], told[-1]]
-    edge = 0.04 * position(epochs[-1])
+    edge, end = 0.04 * position(epochs[-1]), END * position(epochs[-1])
     return {
-        "tickvals": [_rounded(position(epoch)) for epoch in told],
-        "ticktext": [str(epoch) for epoch in told],
-        "range": [-edge, position(epochs[-1]) + edge],
+        "tickvals": [*(_rounded(position(epoch)) for epoch in told), _rounded(end)],
+        "ticktext": [*map(str, told), "end"],
+        "range": [-edge, end + edge],
         "zeroline": False,
         "title": {"text": "epochs done", "standoff": 4},
     }
@@ -234,7 +259,8 @@ def _caption(found: Measured, arms: Sequence[str]) -> str:
         f"Line: mean of seeds. Band: lowest to highest seed, n = {n} finished trial{'s' * (max(counts) != 1)} an arm."
     )
     text += f" Dotted: the control, what it would be without a pattern, mean of all arms. On {images} "
-    text += "images and few places, so that rare flips are missed; epochs are spaced by their logarithm."
+    text += "images and at few places, so that rare flips are missed; at the right end the scored weights, on more. "
+    text += "Epochs are spaced by their logarithm."
     if any(one.floor is not None for one in SHOWN):
         text += " Logarithmic where values span decades, with zero at the lower end."
     return text

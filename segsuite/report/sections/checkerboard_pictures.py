@@ -81,7 +81,7 @@ def response_figure(material: Material, arms: Sequence[str]) -> Figure | None:
         "right trained. The class and the place with the strongest pattern, without its mean; flat is a constant that "
         "stays one. Dots: pixels whose class is not the most frequent one of the cell. One colour scale."
     )
-    return Figure("constant-response-pictures", caption, data, layout, narrow)
+    return Figure("constant-response-pictures", caption, data, layout, narrow, paper_width=PAGE_WIDTH)
 
 
 MOMENTS = ("start", "final")
@@ -123,7 +123,7 @@ def _spectra(material: Material, shown: Shown, stride: int | None) -> Figure | N
     if ringed > 1:
         caption += f" Rings: the harmonics of stride {ringed}"
         caption += f"; those of {stride} lie {stride // ringed} times as dense." if stride and stride > ringed else "."
-    return Figure("checkerboard-spectrum", caption, data, layout, narrow)
+    return Figure("checkerboard-spectrum", caption, data, layout, narrow, paper_width=PAGE_WIDTH)
 
 
 def _rings(rows: int, columns: int, stride: int) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _phases(material: Material, shown: Shown) -> Figure | None:
         f"(s = {' or '.join(map(str, sides))}), mean square by its mean over phases; trained, {shown.of}, of one "
         "image. Even is no pattern; some unevenness is the content of a single image. One colour scale."
     )
-    return Figure("checkerboard-phases", caption, data, layout, narrow)
+    return Figure("checkerboard-phases", caption, data, layout, narrow, paper_width=PAGE_WIDTH)
 
 
 def _flips(classes: NDArray[np.uint8], left: float) -> list[dict[str, Any]]:

@@ -61,8 +61,8 @@ def changed_by_training(material: Material, found: Measured) -> str:
             groups.setdefault(key, []).append(material.styles[arm].name + change)
     words = {
         (True, True): "Training leaves a checkerboard on constant scenes where there was one at initialisation",
-        (True, False): "It removes the one of",
-        (False, True): "It makes one where there was none",
+        (True, False): "Training removes the one of",
+        (False, True): "Training makes one where there was none",
         (False, False): "There is none before or after",
     }
     parts = [f"{words[key]}: {listed(groups[key], MOST_NAMES)}." for key in words if key in groups]

@@ -6,14 +6,16 @@ from typing import Any
 from segsuite.report.sections.base import Material
 from segsuite.report.sections.dot_traces import GREY, Panel, panel_traces
 from segsuite.report.sections.scale import Scale, scale_of
-from segsuite.report.style import inert
+from segsuite.report.style import NO_TICKS, inert
 
-ROW, TOP, BOTTOM = 32, 46, 38
+ROW, LINE, BOTTOM = 32, 17, 38
+PAGE_WIDTH = 976
 NARROW_ROW, NARROW_ROW_WITH_START, NARROW_TOP, NARROW_BOTTOM = 44, 54, 50, 30
 GAPS = {2: 0.06}
 GAP = 0.035
 """Between panels, of the width."""
-FEW_PANELS = 3
+MOST_TICKS = {1: 8, 2: 6, 3: 5, 4: 4}
+"""Of an axis, by the number of panels; 3 of more."""
 ZERO_SHADE = "rgba(128,136,146,0.13)"
 
 
@@ -22,12 +24,13 @@ def dot_panels(
 ) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
     """Traces, layout, and the layout's changes on a phone."""
     narrow_row = NARROW_ROW_WITH_START if any(panel.start for panel in panels) else NARROW_ROW
+    top = 12 + LINE * max(1 + panel.title.count("<br>") for panel in panels)
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
-        "height": ROW * len(arms) + TOP + BOTTOM,
+        "height": ROW * len(arms) + top + BOTTOM,
         "hovermode": "closest",
         "showlegend": False,
-        "margin": {"t": TOP, "b": BOTTOM},
+        "margin": {"t": top, "b": BOTTOM},
         "annotations": [],
         "shapes": [],
     }
@@ -39,7 +42,7 @@ def dot_panels(
     labels = [material.styles[arm].label + (" (baseline)" if arm == material.gathered.baseline else "") for arm in arms]
     for place, panel in enumerate(panels):
         number = "" if place == 0 else str(place + 1)
-        scale = _scale(panel, 5 if len(panels) < FEW_PANELS else 4)
+        scale = _scale(panel, MOST_TICKS.get(len(panels), 3))
         left, right = _columns(place, len(panels))
         low, high = _rows(place, len(panels), narrow_row * len(arms))
         data += panel_traces(material, arms, panel, scale, number)
@@ -52,8 +55,8 @@ def dot_panels(
             "range": [len(arms) - 0.5, -0.5],
             "showgrid": False,
             "zeroline": False,
-            "ticks": "",
             "fixedrange": True,
+            **NO_TICKS,
         }
         narrow |= {
             f"xaxis{number}.domain": [0, 1],

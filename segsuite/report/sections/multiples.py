@@ -11,8 +11,8 @@ PAGE_WIDTH, PHONE_WIDTH = 976, 340
 GAP = 14
 TITLE = 40
 BAR = 62
-LETTER = 6.6
-"""Width of a letter of the titles, in pixels, about."""
+LETTERS = 20
+"""Of a line of a title: what fits above a fifth of a narrow window."""
 CHIP = "\N{BLACK SQUARE}"
 FRAME = "rgba(128,136,146,0.55)"
 
@@ -77,10 +77,10 @@ def multiples(
             "scaleanchor": f"x{number}",
             "constraintoward": "top",
         }
-        layout["annotations"].append(_title(tile, across[0], down[1], wide.column_width))
+        layout["annotations"].append(_title(tile, across[0], down[1]))
         across, down = phone.domains(place)
         narrow |= {f"xaxis{number}.domain": across, f"yaxis{number}.domain": down}
-        narrow["annotations"].append(_title(tile, across[0], down[1], phone.column_width))
+        narrow["annotations"].append(_title(tile, across[0], down[1]))
     layout[PICTURE_AXES[bar.scale]] = {"cmin": bar.low, "cmax": bar.high, "colorbar": _colour_bar(bar)}
     return data, layout, narrow
 
@@ -123,9 +123,8 @@ class _Grid:
         return across, [max(0.0, 1 - (top + self.tile_height) / self.height), 1 - top / self.height]
 
 
-def _title(tile: Tile, x: float, y: float, width: float) -> dict[str, Any]:
-    letters = max(8, int(width / LETTER) - (2 if tile.colour else 0))
-    lines = textwrap.wrap(tile.title, letters, max_lines=2, placeholder="...") or [""]
+def _title(tile: Tile, x: float, y: float) -> dict[str, Any]:
+    lines = textwrap.wrap(tile.title, LETTERS, max_lines=2, placeholder="...") or [""]
     chip = f'<span style="color:{tile.colour}">{CHIP}</span> ' if tile.colour else ""
     return {
         "text": chip + "<br>".join(inert(line) for line in lines),
@@ -149,7 +148,7 @@ def _colour_bar(bar: Bar) -> dict[str, Any]:
         "y": 0,
         "yanchor": "top",
         "ypad": 12,
-        "xpad": 26 if bar.ticks else 0,
+        "xpad": 26 if bar.ticks else 14,
         "len": 320,
         "lenmode": "pixels",
         "thickness": 10,

@@ -162,7 +162,7 @@ def _dots(material: Material) -> Figure | None:
     error = max((value for value in errors if value is not None), default=0.0)
     caption = (
         "Mean over classes of the area under the precision-recall curve. Small: one seed. Large: mean of "
-        f"n = {n} seeds; no interval. From histograms: exact up to {error:.3f} at worst."
+        f"n = {n} seeds; no interval. From histograms: exact up to {error:.1g}."
     )
     return Figure("average-precision", caption, data, layout, narrow)
 

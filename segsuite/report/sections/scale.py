@@ -8,6 +8,7 @@ from typing import Any
 LOGARITHMIC_FROM = 30.0
 """Ratio of the largest to the smallest value above the floor from which the axis is logarithmic."""
 EDGE = 0.06
+FEW_TICKS = 3
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,29 @@ def scale_of(
         low, high = min(known) - edge, max(known) + edge
         return Scale(low, high, percent, ticks=tuple(_linear_ticks(low, high, percent, most_ticks)))
     assert floor is not None
-    first, last = math.floor(math.log10(min(above))), math.ceil(math.log10(max(above)))
-    step = max(1, -(-(last - first) // (most_ticks - 1)))
-    ticks = [(float(power), shown(10.0**power, percent)) for power in range(last, first - 1, -step)][::-1]
+    least, most = math.log10(min(above)), math.log10(max(above))
     below = [value for value in known if value <= floor]
-    zero = first - (1.0 if step == 1 else 0.75 * step)
+    first = math.floor(least)
+    zero = first - max(1.0, 0.18 * (math.ceil(most) - first))
+    edge = EDGE * (most - (zero if below else least))
+    low, high = (zero if below else least) - edge, most + edge
+    ticks = _logarithmic_ticks(least - edge, high, percent, most_ticks)
     if below:
         ticks.insert(0, (zero, "0" if max(below) <= 0 else f"< {shown(floor, percent)}"))
-    edge = EDGE * (last - zero)
-    low = zero - edge if below else math.log10(min(above)) - edge
-    high = math.log10(max(above)) + edge
-    return Scale(low, high, percent, floor, zero, math.log10(min(above)), bool(below), tuple(ticks))
+    return Scale(low, high, percent, floor, zero, least, bool(below), tuple(ticks))
+
+
+def _logarithmic_ticks(low: float, high: float, percent: bool, most: int) -> list[tuple[float, str]]:
+    """Powers of ten, or less than all of them, between two logarithms; with multiples in between where they are few."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    found: list[float] = []
+    for factors in ((1,), (1, 3), (1, 2, 5)):
+        marks = [factor * 10.0**power for power in powers for factor in factors]
+        within = [mark for mark in marks if low <= math.log10(mark) <= high]
+        if not found or (len(found) < FEW_TICKS and len(within) <= most):
+            found = within
+    step = -(-len(found) // most) if found else 1
+    return [(math.log10(mark), shown(mark, percent)) for mark in found[::-step][::-1]]
 
 
 def _linear_ticks(low: float, high: float, percent: bool, most: int) -> list[tuple[float, str]]:
