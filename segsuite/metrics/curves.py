@@ -70,7 +70,7 @@ def average_precision(counts_2B: Counts) -> Bounded:
     high = p * _ratio(true + p, true + p + false, 0.0)
     # Lowest: the others first, then those of the class one by one, the i-th with precision (true + i) / (true + i + f):
     # sum over i = 1..p = p - f (psi(true + f + p + 1) - psi(true + f + 1))
-    f = false
+    f = false + n
     low = p - f * (special.digamma(true + f + p + 1) - special.digamma(true + f + 1))
     # Evenly mixed, `share` of the class: integral over t = 0..p of (true + t) / (true + false + t / share)
     share, before = _ratio(p, p + n, 1.0), true + false

@@ -8,6 +8,9 @@ from segsuite.report.answers import Answers
 from segsuite.report.gather import Gathered
 from segsuite.report.style import ArmStyle
 
+PAGE_WIDTH = 976
+"""Of a figure in a wide window, in pixels."""
+
 
 @dataclass(frozen=True, eq=False)
 class Material:

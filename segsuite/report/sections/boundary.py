@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from segsuite.metrics import BOUNDARY_SCORES
 from segsuite.report.boundaries import compare_boundaries
 from segsuite.report.gather import TrialRecord, number
-from segsuite.report.sections.base import Figure, Material, Section
+from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
 from segsuite.report.sections.dot_panels import dot_panels
 from segsuite.report.sections.dot_traces import Panel
 from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, Comparison
@@ -79,7 +79,9 @@ def _seeds(material: Material, names: Sequence[str], part: int) -> Figure:
         caption += " Bar: 95 % t interval over seeds, images taken as fixed; none with fewer than 3 seeds."
     else:
         caption += " No interval: fewer than 3 seeds."
-    return Figure("boundary" if part == 0 else f"boundary-{part + 1}", caption, data, layout, narrow, paper_width=PAGE_WIDTH)
+    return Figure(
+        "boundary" if part == 0 else f"boundary-{part + 1}", caption, data, layout, narrow, paper_width=PAGE_WIDTH
+    )
 
 
 def _differences(material: Material, comparisons: Mapping[str, Sequence[Comparison]]) -> Figure | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from segsuite.checkerboard import MEASURES
 from segsuite.report.checkerboards import Measured, Row, measured
-from segsuite.report.sections.base import Figure, Material, Section
+from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
 from segsuite.report.sections.boundary import boundary_scores
 from segsuite.report.sections.checkerboard_pictures import response_figure
 from segsuite.report.sections.checkerboard_words import (
@@ -39,7 +39,9 @@ def build(material: Material) -> Section | None:
     ]
     panels = [panel for panel in panels if panel.values]
     data, layout, narrow = dot_panels(material, arms, panels)
-    figures = [Figure("constant-response", _caption(found, flips or index), data, layout, narrow, paper_width=PAGE_WIDTH)]
+    figures = [
+        Figure("constant-response", _caption(found, flips or index), data, layout, narrow, paper_width=PAGE_WIDTH)
+    ]
     pictures = response_figure(material, found.arms)
     if pictures is not None:
         figures.append(pictures)
@@ -83,7 +85,16 @@ def predictions(material: Material) -> Section | None:
         "checkerboard-predictions",
         "What predictions show of it",
         notes=(note,),
-        figures=[Figure("checkerboard-predictions", _predictions_caption(found, rows), data, layout, narrow, paper_width=PAGE_WIDTH)],
+        figures=[
+            Figure(
+                "checkerboard-predictions",
+                _predictions_caption(found, rows),
+                data,
+                layout,
+                narrow,
+                paper_width=PAGE_WIDTH,
+            )
+        ],
         details=definitions(measures),
         summary="How it is measured",
     )

@@ -11,7 +11,7 @@ from segsuite.datasets.image_io import jpeg, label_png
 from segsuite.errors import SegsuiteError
 from segsuite.report.checkerboards import Picture, at_the_same_place, measured
 from segsuite.report.gather import TrialRecord
-from segsuite.report.sections.base import Figure, Material, Section
+from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
 from segsuite.report.sections.checkerboard_pictures import COLUMNS, ceiling, compact, pictures_of
 from segsuite.report.sections.multiples import Bar, Tile, at, frame, multiples
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from segsuite.report.checkerboards import Measured, Row, measured
-from segsuite.report.sections.base import Figure, Material, Section
+from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
 from segsuite.report.sections.checkerboard_words import changed_by_training, definitions
 from segsuite.report.sections.scale import Scale, scale_of
 from segsuite.report.style import ArmStyle, inert

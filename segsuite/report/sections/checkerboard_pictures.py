@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segsuite.checkerboard import MEASURES
 from segsuite.report.checkerboards import Picture, measured, read_pictures
-from segsuite.report.sections.base import Figure, Material, Section
+from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
 from segsuite.report.sections.multiples import Bar, Tile, at, frame, multiples
 
 COLUMNS = 5

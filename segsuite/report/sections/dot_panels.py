@@ -9,7 +9,6 @@ from segsuite.report.sections.scale import Scale, scale_of
 from segsuite.report.style import NO_TICKS, inert
 
 ROW, LINE, BOTTOM = 32, 17, 38
-PAGE_WIDTH = 976
 NARROW_ROW, NARROW_ROW_WITH_START, NARROW_TOP, NARROW_BOTTOM = 44, 54, 50, 30
 GAPS = {2: 0.06}
 GAP = 0.035

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from segsuite.report.sections.base import PAGE_WIDTH
 from segsuite.report.style import PICTURE_AXES, inert
 
-PAGE_WIDTH, PHONE_WIDTH = 976, 340
+PHONE_WIDTH = 340
 GAP = 14
 TITLE = 40
 BAR = 62
