@@ -114,7 +114,7 @@ def extra_mebibytes(form: str, case: Case, options: argparse.Namespace) -> float
     """How far one step raises the peak memory of this process; for a fresh one."""
     torch.set_num_threads(options.threads)
     loss = forms(case, options.compile)[form]
-    step_of(loss, case, 5 * options.factor, options.factor)()
+    step_of(loss, case, 10 * options.factor, options.factor)()
     step = step_of(loss, case, SIZE, options.factor)
     before = peak_memory_bytes("cpu")
     step()

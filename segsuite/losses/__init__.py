@@ -11,9 +11,8 @@ Contract (tests/contracts/test_losses.py runs it for every name below):
   * nothing in it makes the host wait for a device, and no operation is refused by torch's deterministic mode;
   * the order of the images does not matter; `additive` says whether gradients may be accumulated over parts of a batch.
 
-A new loss is one file (a function of `Pixels`, as `focal(Pixels(logits, labels))`, and a `Loss` that calls it: base.py),
-one line here, its settings in config/loss.py and its definition in tests/losses/references.py. This module imports no
-torch.
+A new loss is one file (a function of `Pixels`, as `focal(Pixels(logits, labels))`, and a `Loss` that calls it), one
+line here, its settings in config/loss.py and its definition in tests/losses/references.py. This module imports no torch.
 """
 
 import inspect

@@ -13,7 +13,7 @@ from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, Comparison
 TITLES = {
     "boundary_iou": "boundary IoU,<br>2 % of the<br>diagonal wide",
     "boundary_iou_2px": "boundary IoU,<br>2 pixels wide",
-    "boundary_f": "boundary F,<br>within 0.75 % of<br>the diagonal",
+    "boundary_f": "boundary F,<br>0.75 % of the<br>diagonal",
     "trimap_iou_3px": "trimap IoU,<br>3 pixels on<br>each side",
 }
 MOST_PANELS = 4

@@ -164,8 +164,8 @@ def _borders(material: Material, arms: Sequence[str]) -> Panel | None:
             for arm in arms
         }
         if any(values.values()):
-            width = "2 pixels<br>wide" if name == "boundary_iou_2px" else "2 % of<br>the diagonal"
-            return Panel(f"boundary IoU,<br>{width}", {arm: found for arm, found in values.items() if found})
+            width = "2 pixels" if name == "boundary_iou_2px" else "2 %"
+            return Panel(f"boundary<br>IoU,<br>{width}", {arm: found for arm, found in values.items() if found})
     return None
 
 

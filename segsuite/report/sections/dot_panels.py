@@ -14,7 +14,7 @@ GAPS = {2: 0.06}
 GAP = 0.035
 """Between panels, of the width."""
 MOST_TICKS = {1: 8, 2: 6, 3: 5, 4: 4}
-"""Of an axis, by the number of panels; 3 of more."""
+"""Of an axis, by the number of panels; 3 of more. Shares in per cent are longer: one less."""
 ZERO_SHADE = "rgba(128,136,146,0.13)"
 
 
@@ -41,7 +41,7 @@ def dot_panels(
     labels = [material.styles[arm].label + (" (baseline)" if arm == material.gathered.baseline else "") for arm in arms]
     for place, panel in enumerate(panels):
         number = "" if place == 0 else str(place + 1)
-        scale = _scale(panel, MOST_TICKS.get(len(panels), 3))
+        scale = _scale(panel, MOST_TICKS.get(len(panels), 3) - panel.percent)
         left, right = _columns(place, len(panels))
         low, high = _rows(place, len(panels), narrow_row * len(arms))
         data += panel_traces(material, arms, panel, scale, number)

@@ -81,7 +81,7 @@ def _warnings(material: Material) -> list[str]:
             continue
         accuracy = means["pixel_accuracy"]
         # Over all pixels, every wrong one is a false positive of one class and a false negative of another.
-        micro = accuracy
+        micro = accuracy / (2 - accuracy)
         sentences.append(
             f"{material.styles[arm].name} does not find {listed(names, most=12)} (recall below {100 * BLIND:g} %). Its "
             f"pixel accuracy of {accuracy:.3f} and micro IoU of {micro:.3f} hide that; its mIoU is {means['miou']:.3f}."

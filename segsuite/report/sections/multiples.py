@@ -137,7 +137,7 @@ def _title(tile: Tile, x: float, y: float) -> dict[str, Any]:
         "yanchor": "bottom",
         "align": "left",
         "showarrow": False,
-        "font": {"size": 12},
+        "font": {"size": 11},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 LOGARITHMIC_FROM = 30.0
 """Ratio of the largest to the smallest value above the floor from which the axis is logarithmic."""
 EDGE = 0.06
-FEW_TICKS = 3
+FEW_TICKS = 2
 
 
 @dataclass(frozen=True)
