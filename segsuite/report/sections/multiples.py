@@ -135,6 +135,7 @@ def _title(tile: Tile, x: float, y: float) -> dict[str, Any]:
         "yref": "paper",
         "xanchor": "left",
         "yanchor": "bottom",
+        "yshift": 3,
         "align": "left",
         "showarrow": False,
         "font": {"size": 11},
