@@ -12,7 +12,8 @@ Contract (tests/contracts/test_losses.py runs it for every name below):
   * the order of the images does not matter; `additive` says whether gradients may be accumulated over parts of a batch.
 
 A new loss is one file (a function of `Pixels`, as `focal(Pixels(logits, labels))`, and a `Loss` that calls it), one
-line here, its settings in config/loss.py and its definition in tests/losses/references.py. This module imports no torch.
+line here, its settings in config/loss.py and its definition in tests/losses/references.py. This module imports no
+torch.
 """
 
 import inspect

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from segsuite.errors import ConfigError
 from segsuite.losses import build_loss, check_fused
-from segsuite.losses.base import Loss
+from segsuite.losses.base import Loss, check_length
 from segsuite.losses.cross_entropy import CrossEntropy
 from segsuite.losses.enlargement import Enlargement, Part
 from segsuite.losses.fused_cross_entropy import check_shapes, enlarged_cross_entropy
@@ -75,6 +75,7 @@ class FusedLoss(nn.Module):
 
     def _value(self, logits: LowLogits, labels_NHW: Tensor, square_sum: Tensor | None = None) -> Tensor:
         if isinstance(self.loss, CrossEntropy):
+            check_length("class_weights", self.loss.class_weights_C, logits.low_NChw.shape[1])
             value: Tensor = enlarged_cross_entropy(
                 *(logits.low_NChw, labels_NHW, logits.enlarged, self.ignore_index, self.loss.class_weights_C),
                 label_smoothing=self.loss.label_smoothing,

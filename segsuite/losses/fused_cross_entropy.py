@@ -41,8 +41,9 @@ def upsample_cross_entropy(
 
     Returns a scalar, fp32 or fp64. Differs from the two lines above where they give NaN: without a pixel that counts
     (or with weight 0 only) the value is 0 and so is the gradient, and logits that only ignored pixels see may be NaN or
-    infinite. On CUDA it uses no atomics, so it is deterministic where F.interpolate's backward is not, and it does not
-    make the host wait. Differentiable once. Not traced by torch.compile, which breaks the graph here.
+    infinite. On CUDA it uses no atomics, so it is deterministic where F.interpolate's backward is not, and the host
+    does not wait, save in the first call for a size (give weight as a tensor there). Differentiable once. Not traced by
+    torch.compile, which breaks the graph here.
 
     Raises DataError naming a label that is neither a class nor `ignore_index` (on a CPU; not checked on CUDA), and
     ValueError or ConfigError for shapes or settings that do not fit.

@@ -4,13 +4,14 @@ The scores are those of `segsuite.metrics.boundary`: ratios of sums over images,
 classes. They are linearised as in `segsuite.stats.influence`, and judged as all other scores are (`segsuite.stats`).
 """
 
-import zipfile
+import io
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.metrics import BOUNDARY_COLUMNS, BOUNDARY_SCORES
+from segsuite.report.checkerboards import DAMAGED
 from segsuite.report.gather import Counted, Gathered, TrialRecord, same_images
 from segsuite.stats import Comparison, resampling_units
 from segsuite.stats.contrast import Influences, holm_family
@@ -104,9 +105,9 @@ def _of_arm(gathered: Gathered, arm: str, reference: Counted) -> Mapping[int, Co
 def read_boundary_counts(trial: TrialRecord) -> Counts | None:
     """`boundary_counts` of counts.npz, int64 (N, C, 10); None when absent, damaged or of other columns."""
     try:
-        with np.load(trial.folder / "counts.npz", allow_pickle=False) as arrays:
+        with np.load(io.BytesIO((trial.folder / "counts.npz").read_bytes()), allow_pickle=False) as arrays:
             counts, columns = arrays["boundary_counts"], tuple(str(name) for name in arrays["boundary_columns"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except DAMAGED:
         return None
     expected = (*trial.counted.counts.shape[:2], len(BOUNDARY_COLUMNS)) if trial.counted is not None else None
     if columns != BOUNDARY_COLUMNS or counts.shape != expected or counts.dtype.kind not in "iu":

@@ -4,9 +4,11 @@ What is missing, damaged or not what it should be is left out; nothing in these 
 theirs gets further than the names of places, which hold letters, digits and dots only.
 """
 
+import io
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +32,11 @@ COLOURED = "margin_image"
 """The only array with a third axis, of colours."""
 
 Picture = NDArray[Any]
+DAMAGED = (
+    *(OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, SyntaxError, NotImplementedError),
+    *(OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
+)
+"""What numpy and zipfile raise for files that are not what they should be."""
 
 
 class Row(NamedTuple):
@@ -154,12 +161,13 @@ def read_pictures(folder: Path) -> dict[str, Picture]:
     """
     found: dict[str, Picture] = {}
     try:
-        with np.load(folder / "artefacts.npz", allow_pickle=False) as arrays:
+        # In memory: of a damaged file numpy would leave the file open.
+        with np.load(io.BytesIO((folder / "artefacts.npz").read_bytes()), allow_pickle=False) as arrays:
             for name in arrays.files:
                 if arrays.zip.getinfo(f"{name}.npy").file_size <= MOST_BYTES:
                     picture = _picture(name, arrays[name])
                     found |= {} if picture is None else {name: picture}
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile):
+    except DAMAGED:
         return {}
     return found
 

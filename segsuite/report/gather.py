@@ -5,6 +5,7 @@ The files are the truth: nothing here asks a network, a tracker or a running tri
 
 import shlex
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -198,7 +199,7 @@ def _record(trial: Trial) -> TrialRecord:
     if result is not None:
         try:
             counted = _counted(folder / "counts.npz")
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             reason = "counts.npz cannot be read; this trial is in no comparison"
     if state == "failed" and not reason:
         reason = str((store.read_json(folder / "failure.json") or {}).get("reason") or "no reason was recorded")

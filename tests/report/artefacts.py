@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,27 @@ from segsuite.experiment import Experiment, Trial
 from segsuite.io import atomic
 from segsuite.metrics import BOUNDARY_COLUMNS
 from segsuite.metrics.boundary import boundary_counts, boundary_scores
-from tests.report.runs import dataset_of
+from tests.report.runs import dataset_of, experiment_in, finish
 
 STRIDE = 8
 EPOCHS = (0, 1, 2, 4, 6)
+FLIPS = {"nearest_conv": (0.0, 0.0), "bilinear_conv": (0.0, 0.0005), "transposed_k4": (0.5, 0.04)}
+"""Of the arms of `runs.ARMS`, at the start and at the end."""
 Pattern = Callable[[Trial, str], float]
+
+
+def measured_in(folder: Path, seeds: Sequence[int] = (0, 1, 2)) -> Experiment:
+    """A small experiment that has run and was measured."""
+    made = experiment_in(folder, images=4, seeds=seeds)
+    finish(made)
+    measure(made, flips)
+    return made
+
+
+def flips(trial: Trial, moment: str) -> float:
+    """FLIPS of the arm, a little more for each seed."""
+    arm = next(name for name in FLIPS if name in trial.arm)
+    return FLIPS[arm][moment == "final"] * (1 + 0.1 * trial.seed)
 
 
 def measure(experiment: Experiment, pattern: Pattern, side: int = 128) -> None:
@@ -130,3 +147,8 @@ def edit_rows(trial: Trial, change: Callable[[dict[str, Any]], Sequence[dict[str
     content = json.loads(path.read_text(encoding="utf-8"))
     content[key] = [made for row in content[key] for made in change(row)]
     path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def trial_of(experiment: Experiment, arm: str) -> Trial:
+    """The first trial of the arm whose name holds `arm`."""
+    return next(trial for trial in experiment.trials if arm in trial.arm)

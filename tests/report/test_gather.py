@@ -1,5 +1,6 @@
 """What is gathered from run directories, whole, damaged and missing ones."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,19 @@ def test_damaged_counts_take_a_trial_out_of_comparisons_only(tmp_path: Path) -> 
     gathered = gather(experiment)
     assert len(gathered.finished) == 9
     assert sorted(gathered.counts()[experiment.trials[0].arm]) == [1, 2]
+
+
+def test_counts_damaged_in_their_middle_do_not_stop_the_report(tmp_path: Path) -> None:
+    experiment = experiment_in(tmp_path)
+    finish(experiment)
+    path = experiment.trials[0].folder / "counts.npz"
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo("counts.npy")
+    content = bytearray(path.read_bytes())
+    begin = entry.header_offset + 30 + len("counts.npy")
+    content[begin : begin + 40] = b"\xff" * 40
+    path.write_bytes(bytes(content))
+    assert "counts.npz cannot be read" in gather(experiment).finished[0].reason
 
 
 def test_trials_scored_on_other_images_are_not_paired(tmp_path: Path) -> None:
