@@ -19,7 +19,7 @@ from segsuite.io import store
 from segsuite.launch.freeze import freeze
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TIMEOUT = 240.0
+TIMEOUT = 600.0
 NOT_REPEATABLE = ("seconds", "images_per_second")
 
 TINY: dict[str, Any] = {
