@@ -38,15 +38,13 @@ def test_an_experiment_plans_the_same_trials_in_another_process(path: Path) -> N
     assert [trial["id"] for trial in json.loads(planned.stdout)["trials"]] == [trial.id for trial in load(path).trials]
 
 
-def overrides_for(path: Path, runs: Path, camvid: Path | None, weights: Path | None) -> list[str]:
+def overrides_for(path: Path, runs: Path, camvid: Path | None) -> list[str]:
     trial = load(path).trials[0].settings
     texts = [f"runs_root={runs}", *SMOKE]
     if trial.data.name == "shapes":
         texts += SMALL_SHAPES
     elif camvid is not None:
         texts += [f"data.root={camvid}", "seeds=[0]"]
-    if weights is not None:
-        texts.append(f"model.weights={weights}")
     return [part for text in texts for part in ("--set", text)]
 
 
@@ -76,18 +74,18 @@ def smoke(path: Path, overrides: list[str]) -> None:
 @pytest.mark.slow
 @by_name
 def test_an_experiment_does_two_real_steps_and_prints_nothing_but_lines_and_a_table(
-    path: Path, tmp_path: Path, request: pytest.FixtureRequest
+    path: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load(path).trials[0].settings
     camvid = None
     if settings.data.name == "camvid":
         camvid = few_of(request.getfixturevalue("camvid_root"), tmp_path / "camvid")
-    weights = None
     if settings.model.weights == "imagenet":
         if settings.model.encoder != "tf_efficientnet_lite0":
             pytest.skip(f"the ImageNet weights of {settings.model.encoder} are not there")
         weights = request.getfixturevalue("lite0_weights")
-    smoke(path, overrides_for(path, tmp_path, camvid, weights))
+        monkeypatch.setenv("SEGSUITE_WEIGHTS", str(weights.parent))
+    smoke(path, overrides_for(path, tmp_path, camvid))
 
 
 def test_no_experiment_names_an_absolute_path() -> None:
