@@ -1,7 +1,5 @@
 """Soft dice loss (Milletari, Navab, Ahmadi 2016, "V-Net"; Drozdzal et al. 2016 without squares)."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from segsuite.losses.region import RegionLoss, Regions, ratio
@@ -16,19 +14,8 @@ class Dice(RegionLoss):
     """Mean over classes of 1 - 2 sum(p t) / (sum p + sum t), t the one-hot label; with `squared`, V-Net's
     1 - 2 sum(p t) / (sum p^2 + sum t).
 
-    The other settings are those of RegionLoss.
+    The settings are those of RegionLoss.
     """
-
-    def __init__(
-        self,
-        per_image: bool = False,
-        average: str = "present",
-        squared: bool = False,
-        smooth: float = 0.0,
-        class_weights: Sequence[float] | None = None,
-        ignore_index: int = 255,
-    ) -> None:
-        super().__init__(per_image, average, smooth, class_weights, ignore_index, squared)
 
     def of_regions(self, regions: Regions) -> Tensor:
         return dice(regions, self.smooth)

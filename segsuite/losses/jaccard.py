@@ -1,8 +1,6 @@
 """Soft Jaccard loss (Rahman and Wang 2016, "Optimizing intersection-over-union in deep neural networks for image
 segmentation")."""
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from segsuite.losses.region import RegionLoss, Regions, ratio
@@ -18,19 +16,8 @@ class Jaccard(RegionLoss):
     """Mean over classes of 1 - sum(p t) / (sum p + sum t - sum(p t)), t the one-hot label; with `squared`, p^2 in the
     place of the lone p.
 
-    The other settings are those of RegionLoss.
+    The settings are those of RegionLoss.
     """
-
-    def __init__(
-        self,
-        per_image: bool = False,
-        average: str = "present",
-        squared: bool = False,
-        smooth: float = 0.0,
-        class_weights: Sequence[float] | None = None,
-        ignore_index: int = 255,
-    ) -> None:
-        super().__init__(per_image, average, smooth, class_weights, ignore_index, squared)
 
     def of_regions(self, regions: Regions) -> Tensor:
         return jaccard(regions, self.smooth)

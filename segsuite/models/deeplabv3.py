@@ -10,8 +10,7 @@ the network with 8 and loading them; the rates double with `rates: null`, as in 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +21,10 @@ from segsuite.encoders.library import Encoder
 from segsuite.models.aspp import ASPP, ConvBnRelu, FCNHead, rates_at
 from segsuite.models.blocks import guide, guide_channels, initialise_by_name
 from segsuite.models.network import Seam, SegmentationNetwork
-from segsuite.upsamplers import build_upsampler
+from segsuite.upsamplers import UpsamplerSetting, build_upsampler
 from segsuite.upsamplers.base import Upsampler
 
 LOW_STRIDE = 4
-UpsamplerSetting = str | Mapping[str, Any]
 
 
 class DeepLab(nn.Module, ABC):

@@ -19,9 +19,8 @@ Variant plain is the smallest network with several seams: the encoder cut at a s
 held nor computed), one step of upsampler, batch norm and ReLU a halving, then a 1x1 convolution to the classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +31,10 @@ from segsuite.encoders.library import Encoder
 from segsuite.models.blocks import guide, guide_channels, initialise_by_name
 from segsuite.models.fcn_variants import SKIP_VARIANTS, check_variant, default_decoder_channels
 from segsuite.models.matching import match_widths
-from segsuite.models.network import Seam, SegmentationNetwork
-from segsuite.upsamplers import build_upsampler
+from segsuite.models.network import Seam, SegmentationNetwork, doubling_seams
+from segsuite.upsamplers import UpsamplerSetting, build_upsampler
 from segsuite.upsamplers.base import Upsampler
 
-UpsamplerSetting = str | Mapping[str, Any]
 LEARNED_BILINEAR: UpsamplerSetting = {"name": "transposed_k2s", "init": "bilinear"}
 FIXED_BILINEAR: UpsamplerSetting = "transposed_bilinear"
 
@@ -178,10 +176,7 @@ class PlainFCN(nn.Module):
     def seams(self) -> list[Seam]:
         """One seam a step, coarse to fine."""
         upsamplers = [step.upsampler for step in self.steps if isinstance(step, PlainStep)]
-        return [
-            Seam(f"core.steps.{i}.upsampler", 2 * stride, stride, up.in_channels, up.out_channels)
-            for i, (stride, up) in enumerate(zip(self.target_strides, upsamplers, strict=True))
-        ]
+        return doubling_seams("core.steps", self.target_strides, upsamplers)
 
 
 def build_fcn(

@@ -11,7 +11,7 @@ that computes in another way on another device (nearest_conv) still gets the wid
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from torch import nn
 from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.models.cost import count_multiply_adds, count_parameters
+from segsuite.upsamplers import UpsamplerSetting
 
 MEASURES = ("none", "parameters", "multiply_adds")
 SIZE = 64
@@ -28,7 +29,6 @@ MAX_FACTOR = 64.0
 # two factors nearer than this give the same widths, unless a width is above 10 million
 RESOLUTION = 1e-8
 
-UpsamplerSetting = str | Mapping[str, Any]
 Widths = tuple[int, ...]
 Build = Callable[[Encoder, UpsamplerSetting, Widths], nn.Module]
 """(encoder, upsampler, widths) -> a core network with `decode(features, image)`."""

@@ -1,7 +1,7 @@
 """The wrapper that makes any core network work on images of any size, and the seam that names an upsampling
 place."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsuite.errors import ConfigError
+from segsuite.upsamplers.base import Upsampler
 from segsuite.upsamplers.interpolate import Bilinear
 
 
@@ -23,6 +24,15 @@ class Seam:
     stride_to: int
     in_channels: int
     out_channels: int
+
+
+def doubling_seams(steps: str, target_strides: Sequence[int], upsamplers: Sequence[Upsampler]) -> list[Seam]:
+    """The seams of a decoder that enlarges by 2 to each of `target_strides`; `steps` is the path of its list of steps,
+    each of which holds its upsampler as `upsampler`."""
+    return [
+        Seam(f"{steps}.{i}.upsampler", 2 * stride, stride, up.in_channels, up.out_channels)
+        for i, (stride, up) in enumerate(zip(target_strides, upsamplers, strict=True))
+    ]
 
 
 class Preprocessing(Protocol):

@@ -1,7 +1,6 @@
 """U-Net (Ronneberger et al. 2015, arXiv 1505.04597) on any encoder, its upsampler a parameter."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +10,8 @@ from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError
 from segsuite.models.blocks import ConvBnRelu, guide, guide_channels, initialise_by_name
 from segsuite.models.matching import match_widths
-from segsuite.models.network import Seam, SegmentationNetwork
-from segsuite.upsamplers import build_upsampler
+from segsuite.models.network import Seam, SegmentationNetwork, doubling_seams
+from segsuite.upsamplers import UpsamplerSetting, build_upsampler
 
 
 class DecoderBlock(nn.Module):
@@ -24,7 +23,7 @@ class DecoderBlock(nn.Module):
 
     def __init__(
         self,
-        upsampler: str | Mapping[str, Any],
+        upsampler: UpsamplerSetting,
         in_channels: int,
         skip_channels: int,
         guide_channels: int,
@@ -56,7 +55,7 @@ class UNet(nn.Module):
         self,
         encoder: Encoder,
         num_classes: int,
-        upsampler: str | Mapping[str, Any],
+        upsampler: UpsamplerSetting,
         decoder_channels: Sequence[int],
     ) -> None:
         super().__init__()
@@ -107,10 +106,7 @@ class UNet(nn.Module):
     def seams(self) -> list[Seam]:
         """One seam a decoder block, coarse to fine."""
         upsamplers = [block.upsampler for block in self.blocks if isinstance(block, DecoderBlock)]
-        return [
-            Seam(f"core.blocks.{i}.upsampler", 2 * stride, stride, up.in_channels, up.out_channels)
-            for i, (stride, up) in enumerate(zip(self.skip_strides, upsamplers, strict=True))
-        ]
+        return doubling_seams("core.blocks", self.skip_strides, upsamplers)
 
 
 def build_unet(
@@ -118,10 +114,10 @@ def build_unet(
     num_classes: int,
     encoder: str = "resnet18",
     weights: str = "none",
-    upsampler: str | Mapping[str, Any] = "bilinear_conv",
+    upsampler: UpsamplerSetting = "bilinear_conv",
     decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
     match: str = "none",
-    match_to: str | Mapping[str, Any] = "bilinear_conv",
+    match_to: UpsamplerSetting = "bilinear_conv",
 ) -> SegmentationNetwork:
     """U-Net for images of any size.
 

@@ -28,6 +28,9 @@ from segsuite.families import resolve
 if TYPE_CHECKING:
     from segsuite.upsamplers.base import Upsampler
 
+# A name, or a mapping {name, init, implementation}.
+UpsamplerSetting = str | Mapping[str, Any]
+
 UPSAMPLERS: dict[str, str] = {
     "bicubic_conv": "segsuite.upsamplers.resize_conv:BicubicConv",
     "bilinear": "segsuite.upsamplers.interpolate:Bilinear",
@@ -85,7 +88,7 @@ def check_settings(name: str, init: str = "random", implementation: str = "auto"
 
 
 def build_upsampler(
-    upsampler: str | Mapping[str, Any], in_channels: int, out_channels: int, factor: int = 2, guide_channels: int = 0
+    upsampler: UpsamplerSetting, in_channels: int, out_channels: int, factor: int = 2, guide_channels: int = 0
 ) -> "Upsampler":
     """The upsampler, freshly initialised: a name, or a mapping {name, init, implementation}.
 
