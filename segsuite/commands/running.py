@@ -1,0 +1,36 @@
+"""`segsuite run`."""
+
+import argparse
+import sys
+from typing import Any
+
+from segsuite.commands.experiments import on_experiment
+from segsuite.commands.printing import show
+from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
+
+
+def add(commands: Any) -> None:
+    """Adds the command to the subparsers of the command line."""
+    on_experiment(commands, "run", "run every trial that has no result yet; calling it again continues", _run)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.launch.check import check_data
+    from segsuite.launch.display import Display
+    from segsuite.launch.freeze import check_writable
+    from segsuite.launch.local import run
+    from segsuite.report.tables import result_table
+
+    experiment = load(given.experiment, given.overrides)
+    display = Display()
+    check_writable(experiment)
+    check_data(experiment, display.console)
+    outcome = run(experiment, display)
+    if outcome.finished:
+        show(result_table(experiment))
+    print(f"written to {experiment.folder}")
+    if outcome.preempted:
+        print("stopped; the same command continues", file=sys.stderr)
+        return EXIT_PREEMPTED
+    return EXIT_FAILED if outcome.failed else EXIT_DONE
