@@ -43,6 +43,19 @@ class Experiment:
     folder: Path
     composed: Composed
 
+    @property
+    def size(self) -> str:
+        """Arms and seeds as one says them: `1 arm x 3 seeds`."""
+        return f"{plural(len(self.arms), 'arm')} x {plural(len(self.seeds), 'seed')}"
+
+
+def plural(count: int, noun: str) -> str:
+    """
+    >>> plural(1, "trial"), plural(2, "trial")
+    ('1 trial', '2 trials')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
+
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Reads an experiment and resolves every trial. `overrides` are `key=value` texts that win over the file.

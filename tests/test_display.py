@@ -89,9 +89,9 @@ def test_a_pipe_gets_a_line_for_each_event_and_no_escapes(experiment: Experiment
     display.begin(experiment, finished=1)
     display.starts(trial)
     clock.now += 5
-    display.progress(epoch(0, step=10, steps=40))
+    display.progress(trial, epoch(0, step=10, steps=40))
     clock.now += 70
-    display.progress(epoch(1, step=20, steps=40, miou=0.25))
+    display.progress(trial, epoch(1, step=20, steps=40, miou=0.25))
     atomic.write_json(trial.folder / "result.json", {"scores": {"miou": 0.7123}})
     display.ends(trial)
     display.end()
@@ -110,8 +110,10 @@ def test_steps_are_not_told_in_a_pipe(experiment: Experiment, pipe: Console) -> 
     display.begin(experiment, finished=0)
     display.starts(experiment.trials[0])
     before = text(pipe)
-    display.progress({"phase": "train", "epoch": 0, "epochs": 2, "step": 3, "steps": 40, "loss": 0.9})
-    display.progress({"phase": "validate", "epoch": 0, "epochs": 2, "step": 20, "steps": 40})
+    display.progress(
+        experiment.trials[0], {"phase": "train", "epoch": 0, "epochs": 2, "step": 3, "steps": 40, "loss": 0.9}
+    )
+    display.progress(experiment.trials[0], {"phase": "validate", "epoch": 0, "epochs": 2, "step": 20, "steps": 40})
     assert text(pipe) == before
 
 
@@ -139,7 +141,7 @@ def test_an_epoch_without_a_loss_is_told(experiment: Experiment, pipe: Console) 
     display = Display(pipe)
     display.begin(experiment, finished=0)
     display.starts(experiment.trials[0])
-    display.progress(epoch(2, loss=None))
+    display.progress(experiment.trials[0], epoch(2, loss=None))
     assert text(pipe).splitlines()[-1] == "  epoch 3 of 4"
 
 
@@ -153,10 +155,14 @@ def test_waiting_is_told_once_for_each_holder(experiment: Experiment, pipe: Cons
     assert "by process 1 on node[1]" in text(pipe)
 
 
-def test_a_terminal_shows_trial_epoch_loss_score_and_time_left(live: Display, clock: Clock) -> None:
+def test_a_terminal_shows_trial_epoch_loss_score_and_time_left(
+    live: Display, experiment: Experiment, clock: Clock
+) -> None:
     clock.now = live._started + 60
-    live.progress(epoch(0, miou=0.25))
-    live.progress({"phase": "train", "epoch": 1, "epochs": 4, "step": 20, "steps": 40, "loss": 0.375})
+    live.progress(experiment.trials[1], epoch(0, miou=0.25))
+    live.progress(
+        experiment.trials[1], {"phase": "train", "epoch": 1, "epochs": 4, "step": 20, "steps": 40, "loss": 0.375}
+    )
     shown = rendered(live)
     assert "trial 2 of 4" in shown
     assert "epoch 2 of 4" in shown
@@ -178,21 +184,24 @@ def test_a_terminal_shows_the_name_of_an_arm_as_it_is(live: Display) -> None:
         ({"phase": "evaluate", "images": 5}, "starting"),
     ],
 )
-def test_a_terminal_shows_what_is_being_done(live: Display, event: dict[str, Any], shown: str) -> None:
-    live.progress(event)
+def test_a_terminal_shows_what_is_being_done(
+    live: Display, experiment: Experiment, event: dict[str, Any], shown: str
+) -> None:
+    live.progress(experiment.trials[1], event)
     assert shown in rendered(live)
 
 
 def test_a_new_trial_forgets_the_score_of_the_last(live: Display, experiment: Experiment) -> None:
-    live.progress(epoch(0, miou=0.25))
+    live.progress(experiment.trials[1], epoch(0, miou=0.25))
+    live.ends(experiment.trials[1])
     live.starts(experiment.trials[2])
     assert "trial 3 of 4" in rendered(live)
     assert "mIoU" not in rendered(live)
 
 
-def test_a_terminal_is_drawn_on_while_it_runs(live: Display, terminal: Console) -> None:
+def test_a_terminal_is_drawn_on_while_it_runs(live: Display, experiment: Experiment, terminal: Console) -> None:
     assert live._live is not None
-    live.progress(epoch(0))
+    live.progress(experiment.trials[1], epoch(0))
     live._live.refresh()
     assert "trial 2 of 4" in text(terminal)
     assert "question: Which [bold]one[/bold] of [/these]?" in text(terminal)
@@ -203,6 +212,53 @@ def test_what_has_ended_stays_on_the_terminal(live: Display, terminal: Console, 
     live.ends(experiment.trials[1])
     live.end()
     assert "finished: long [/x], seed 0: mIoU - in" in text(terminal)
+
+
+def test_each_of_several_workers_has_a_row_on_a_terminal(experiment: Experiment, terminal: Console) -> None:
+    display = Display(terminal)
+    display.begin(experiment, finished=0, workers=2)
+    for trial in experiment.trials[:2]:
+        display.starts(trial)
+    display.progress(experiment.trials[1], epoch(2, loss=0.125))
+    first, short, long = rendered(display).splitlines()[:3]
+    display.end()
+    assert first.startswith("trials 1 to 2 of 4")
+    assert "[red]short[/red], seed 0" in short
+    assert "starting" in short
+    assert "long [/x], seed 0" in long
+    assert "epoch 3 of 4   loss 0.125" in long
+
+
+def test_lines_of_several_workers_name_their_trial(experiment: Experiment, pipe: Console) -> None:
+    display = Display(pipe)
+    display.begin(experiment, finished=0, workers=2)
+    for trial in experiment.trials[:2]:
+        display.starts(trial)
+    display.progress(experiment.trials[1], epoch(1))
+    display.progress(experiment.trials[0], {"phase": "warning", "warning": "slow"})
+    lines = text(pipe).splitlines()
+    assert lines[0] == "small: 4 trials (2 arms x 2 seeds), 2 at a time"
+    assert lines[-2:] == ["  long [/x], seed 0: epoch 2 of 4, loss 0.500", "  [red]short[/red], seed 0: warning: slow"]
+
+
+def test_the_time_left_counts_all_workers(experiment: Experiment, clock: Clock) -> None:
+    display = Display(Console(file=io.StringIO()))
+    display.begin(experiment, finished=0, workers=2)
+    for trial in experiment.trials[:2]:
+        display.starts(trial)
+    clock.now += 60
+    for trial in experiment.trials[:2]:
+        display.ends(trial)
+    assert display._left() == ", 1 min 00 s left"
+
+
+def test_a_trial_that_another_launcher_took_is_no_work_of_this_run(experiment: Experiment, pipe: Console) -> None:
+    display = Display(pipe)
+    display.begin(experiment, finished=0, workers=2)
+    display.starts(experiment.trials[0])
+    display.leaves(experiment.trials[0])
+    display.starts(experiment.trials[1])
+    assert "trial 1 of 4: long [/x], seed 0" in text(pipe).splitlines()[-1]
 
 
 def test_nothing_is_drawn_when_all_is_finished(experiment: Experiment, terminal: Console) -> None:

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
 
 
 def _plan(given: argparse.Namespace) -> int:
-    from segsuite.experiment import load
+    from segsuite.experiment import load, plural
     from segsuite.launch.status import plan
 
     experiment = load(given.experiment, given.overrides)
@@ -48,7 +48,7 @@ def _plan(given: argparse.Namespace) -> int:
         for trial in listing["trials"]
     ]
     print_rows(("id", "arm", "seed", "state"), rows)
-    print(f"{len(rows)} trials: {len(experiment.arms)} arms x {len(experiment.seeds)} seeds, in {experiment.folder}")
+    print(f"{plural(len(rows), 'trial')}: {experiment.size}, in {experiment.folder}")
     return EXIT_DONE
 
 

@@ -11,7 +11,23 @@ from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
 
 def add(commands: Any) -> None:
     """Adds the command to the subparsers of the command line."""
-    on_experiment(commands, "run", "run every trial that has no result yet; calling it again continues", _run)
+    run = on_experiment(commands, "run", "run every trial that has no result yet; calling it again continues", _run)
+    run.add_argument(
+        "--workers", type=_workers, default=1, metavar="N|auto", help="trials at a time; auto: what suits the machine"
+    )
+    run.add_argument(
+        "--per-device", type=_positive, default=1, metavar="K", help="trials at a time on a GPU; default: 1"
+    )
+
+
+def _workers(text: str) -> int | None:
+    return None if text == "auto" else _positive(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number of at least 1")
+    return int(text)
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -26,7 +42,7 @@ def _run(given: argparse.Namespace) -> int:
     display = Display()
     check_writable(experiment)
     check_data(experiment, display.console)
-    outcome = run(experiment, display)
+    outcome = run(experiment, display, given.workers, given.per_device)
     if outcome.finished:
         show(result_table(experiment))
     print(f"written to {experiment.folder}")

@@ -1,32 +1,21 @@
-"""Runs trials on this machine, one process a trial, one after the other."""
+"""Runs trials on this machine, one process a trial, as many at a time as there are slots."""
 
 import contextlib
-import json
-import os
 import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from functools import partial
 
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
-from segsuite.io.wandb_environment import without_service
+from segsuite.launch.attempt import Attempt
 from segsuite.launch.display import Display
 from segsuite.launch.freeze import freeze
+from segsuite.launch.slots import Slot, cores, slots
 
-# glibc gives big tensors back to the system after each step and faults them in again: keeping them makes a step on a
-# CPU up to 1.16 times faster. Only the environment of a new process can say so.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",
-    "MALLOC_TRIM_THRESHOLD_": "8589934592",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-KILL_AFTER_SECONDS = 30.0
+LOOK_SECONDS = 0.1
 WAIT_SECONDS = 2.0
 
 
@@ -39,92 +28,82 @@ class Outcome:
     preempted: bool = False
 
 
-def run(experiment: Experiment, display: Display) -> Outcome:
-    """Runs every trial that has no result. A failed one is recorded and does not stop the others.
+def run(experiment: Experiment, display: Display, workers: int | None = 1, per_device: int = 1) -> Outcome:
+    """Runs every trial that has no result, `workers` at a time (None: as many as suit the machine, see slots.py). A
+    failed one is recorded and stops no other.
 
-    Ctrl-C (or SIGTERM, SIGUSR1) lets the running trial save and ends the run; a second one ends at once.
+    Ctrl-C (or SIGTERM, SIGUSR1) lets the running trials save and ends the run; a second one ends at once.
     """
-    outcome = Outcome(finished=sum(store.state(trial.folder) == "finished" for trial in experiment.trials))
-    display.begin(experiment, outcome.finished)
     waiting = [trial for trial in experiment.trials if store.state(trial.folder) != "finished"]
+    outcome = Outcome(finished=len(experiment.trials) - len(waiting))
+    running: list[Attempt] = []
+    free = _slots(waiting, workers, per_device)
+    display.begin(experiment, outcome.finished, len(free))
+    _warn_of_fighting(waiting, len(free), display)
     with _signals() as asked:
-        while waiting and not asked:
-            trial = waiting.pop(0)
-            state = store.state(trial.folder)
-            if state == "finished":  # by another launcher
-                outcome.finished += 1
-                continue
-            if state == "running":
-                waiting.append(trial)
-                if all(claims.is_live(other.folder) for other in waiting):
-                    display.waits_for(trial, claims.read(trial.folder))
-                    time.sleep(WAIT_SECONDS)
-                continue
-            freeze(trial)
-            display.starts(trial)
-            code = _attempt(trial, display, asked)
-            state = store.state(trial.folder)
-            if state == "running" or (state == "finished" and code != EXIT_DONE):  # another launcher was quicker
-                waiting.append(trial)
-                continue
-            outcome.finished += state == "finished"
-            outcome.failed += state != "finished" and code != EXIT_PREEMPTED and not asked
-            display.ends(trial)
+        while running or (waiting and not asked):
+            for attempt in [attempt for attempt in running if attempt.ended()]:
+                running.remove(attempt)
+                free.append(attempt.slot)
+                if _is_over(attempt, outcome, bool(asked)):
+                    display.ends(attempt.trial)
+                else:
+                    waiting.append(attempt.trial)  # another launcher was quicker
+                    display.leaves(attempt.trial)
+            if asked:
+                for attempt in running:
+                    attempt.ask_to_leave(at_once=len(asked) > 1)
+            else:
+                _fill(free, running, waiting, outcome, display)
+            if running:
+                time.sleep(LOOK_SECONDS)
     outcome.preempted = bool(asked)
     display.end()
     return outcome
 
 
-def _attempt(trial: Trial, display: Display, asked: list[int]) -> int:
-    """One process of a trial; its exit code."""
-    environment = {**ALLOCATOR, **without_service(os.environ), "SEGSUITE_LAUNCHER": "1"}
-    with open(trial.folder / "log.txt", "ab") as log:
-        # A session of its own: Ctrl-C in the terminal reaches only this process, which passes it on once.
-        process = subprocess.Popen(
-            [sys.executable, "-m", "segsuite.trial", str(trial.folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=environment,
-            start_new_session=True,
+def _slots(waiting: Sequence[Trial], workers: int | None, per_device: int) -> list[Slot]:
+    wants_gpu = any(trial.settings.execution.device in ("auto", "cuda") for trial in waiting)
+    return slots(workers, per_device, len(waiting), wants_gpu)
+
+
+def _warn_of_fighting(waiting: Sequence[Trial], workers: int, display: Display) -> None:
+    threads = max((trial.settings.execution.threads or 1 for trial in waiting), default=1)
+    if workers > 1 and workers * threads > cores():
+        # Measured: two trials of two threads each on two cores take 2.5 to 3.8 times as long as with one each.
+        display.warns(
+            f"{workers} workers of execution.threads {threads} fight for {cores()} cores: leave threads unset"
         )
-        reader = threading.Thread(target=_listen, args=(process.stdout, display), daemon=True)
-        reader.start()
-        told: float | None = None
-        while process.poll() is None:
-            if asked and told is None:
-                process.send_signal(signal.SIGTERM)
-                told = time.monotonic()
-            elif told is not None and (len(asked) > 1 or time.monotonic() - told > KILL_AFTER_SECONDS):
-                process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        reader.join(5)
-    if process.returncode not in (EXIT_DONE, EXIT_PREEMPTED) and not asked:  # else it died of our own asking
-        _explain(trial, process.returncode)
-    return process.returncode
 
 
-def _explain(trial: Trial, code: int) -> None:
-    """Records a death that the trial could not record itself: killed, out of memory, a crash of a library."""
-    if (trial.folder / "failure.json").exists() or store.state(trial.folder) in ("finished", "running"):
-        return
-    if code < 0:
-        name = signal.Signals(-code).name
-        reason = f"the process was ended by {name}"
-        advice = "out of memory? lower train.batch_size" if name == "SIGKILL" else "see its log"
-    else:
-        reason, advice = f"the process ended with exit code {code}", "see its log"
-    store.record_failure(trial.folder, "Died", reason, str(trial.folder / "log.txt"), advice)
+def _fill(free: list[Slot], running: list[Attempt], waiting: list[Trial], outcome: Outcome, display: Display) -> None:
+    """Starts the next trials in the free slots; waits a while when other launchers run all that are left."""
+    held = 0  # by other launchers
+    while free and held < len(waiting):
+        trial = waiting.pop(0)
+        state = store.state(trial.folder)
+        if state == "finished":  # by another launcher
+            outcome.finished += 1
+        elif state == "running":
+            waiting.append(trial)
+            held += 1
+        else:
+            freeze(trial)
+            display.starts(trial)
+            running.append(Attempt(trial, free.pop(0), partial(display.progress, trial)))
+    if waiting and not running:
+        display.waits_for(waiting[0], claims.read(waiting[0].folder))
+        time.sleep(WAIT_SECONDS)
 
 
-def _listen(stream: IO[bytes] | None, display: Display) -> None:
-    assert stream is not None
-    for line in stream:
-        with contextlib.suppress(ValueError):
-            event: Any = json.loads(line)
-            if isinstance(event, dict):
-                display.progress(event)
+def _is_over(attempt: Attempt, outcome: Outcome, asked: bool) -> bool:
+    """Counts how an attempt has ended; False when another launcher runs its trial, or has run it meanwhile."""
+    state = store.state(attempt.trial.folder)
+    if state == "running" or (state == "finished" and attempt.code != EXIT_DONE):
+        return False
+    outcome.finished += state == "finished"
+    outcome.failed += state != "finished" and attempt.code != EXIT_PREEMPTED and not asked
+    return True
 
 
 @contextlib.contextmanager

@@ -1,0 +1,98 @@
+"""How this machine is shared by trials that run side by side: a slot is the share of one trial at a time."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from segsuite.errors import ConfigError
+
+# What a trial of photographs needs as a rule; only `--workers auto` on a machine without a GPU reckons with it.
+BYTES_PER_WORKER = 4 * 1024**3
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One trial at a time: on which GPU (None: none is given), with how many CPU threads (None: the trial decides)."""
+
+    device: str | None = None
+    threads: int | None = None
+
+    def environment(self) -> dict[str, str]:
+        """What a trial in this slot finds in its environment."""
+        found = {}
+        if self.device is not None:
+            found["CUDA_VISIBLE_DEVICES"] = self.device
+        if self.threads is not None:
+            found["OMP_NUM_THREADS"] = str(self.threads)
+        return found
+
+
+def slots(workers: int | None, per_device: int, trials: int, wants_gpu: bool = True) -> list[Slot]:
+    """The shares of `workers` trials at a time, at most `trials`; None: as many as suit the machine.
+
+    With GPUs, workers take turns on them, `per_device` on each (and with None exactly so many); CPU threads are
+    divided evenly, at least one each. Without GPUs, None is a worker a core as far as memory reaches, since two
+    trials with a thread each are faster than one with two threads after the other. One worker has the whole machine.
+    Raises ConfigError when more workers are wanted than `per_device` lets the GPUs hold.
+    """
+    devices = visible_gpus(os.environ) if wants_gpu else []
+    most = len(devices) * per_device
+    if workers is not None and devices and workers > most:
+        raise ConfigError(
+            f"{workers} workers do not fit on {len(devices)} GPUs with {per_device} on each",
+            "--workers",
+            f"at most {most}, or a larger --per-device",
+        )
+    wanted = workers or most or max(1, min(cores(), available_memory() // BYTES_PER_WORKER))
+    number = max(1, min(wanted, trials))
+    if number == 1:
+        return [Slot()]
+    return [Slot(devices[at % len(devices)] if devices else None, max(1, cores() // number)) for at in range(number)]
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs that CUDA_VISIBLE_DEVICES lets a process see, or all that nvidia-smi lists (MIG instances instead of
+    a GPU that is divided into them); by the names that CUDA_VISIBLE_DEVICES takes."""
+    given = environment.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        names = [name.strip() for name in given.split(",")]
+        end = next((at for at, name in enumerate(names) if name in ("", "-1")), len(names))  # CUDA stops there too
+        return names[:end]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60, check=False)
+    return listed_gpus(listed.stdout.splitlines()) if listed.returncode == 0 else []
+
+
+def listed_gpus(lines: Sequence[str]) -> list[str]:
+    """The UUIDs in what `nvidia-smi -L` prints: its numbers need not be CUDA's.
+
+    >>> listed_gpus(["GPU 0: A (UUID: GPU-1)", "  MIG 1g Device 0: (UUID: MIG-a)", "GPU 1: A (UUID: GPU-2)"])
+    ['MIG-a', 'GPU-2']
+    """
+    found: list[str] = []
+    for line in lines:
+        uuid = re.search(r"UUID: ((?:GPU|MIG)-[^)\s]+)", line)
+        if uuid is None:
+            continue
+        if uuid[1].startswith("MIG") and found and found[-1].startswith("GPU"):
+            found.pop()
+        found.append(uuid[1])
+    return found
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Bytes of memory that are free now; a worker's, where the system does not say."""
+    try:
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return BYTES_PER_WORKER
