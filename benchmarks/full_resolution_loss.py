@@ -1,35 +1,31 @@
 """Loss of bilinearly enlarged logits, forward and backward: enlarged first (naive) against fused with the enlargement.
 
-python benchmarks/full_resolution_loss.py [--rounds 5] [--threads 1] [--factor 4] [--compile] [--json FILE]
-Batch 4, 512 x 512, 19 and 150 classes. naive: F.interpolate, then torch's cross entropy, and dice as it is usually
-written; direct: F.interpolate, then the suite's loss; fused: the suite's `full_resolution: fused`; with --compile also
-compiled: torch.compile of naive. All are checked to give the same before they are timed.
-Times: CPU time (wall time with more than one thread), in turn; the ratio is the median over rounds.
-Memory: how far one forward and backward raises the peak resident memory of a fresh process, after one on tiny logits.
+Batch 4, 512 x 512, logits of 1 / factor of that, 19 and 150 classes. naive: F.interpolate, then torch's cross entropy,
+and dice as it is usually written; compiled: torch.compile of naive, where there is a C++ compiler; direct:
+F.interpolate, then the suite's loss; fused: the suite's `full_resolution: fused`. All are checked to give the same
+before they are timed. Times: CPU time (wall time with more than one thread). Memory: how far one forward and backward
+raises the peak resident memory of a fresh process, after one on tiny logits.
 Goals: cross entropy in at most 1/4 of naive's extra memory at 19 classes and 1/10 at 150, 1.5 times as fast; cross
 entropy + dice in at most 1/6.
 """
 
 import argparse
-import json
-import multiprocessing
-import statistics
-import sys
-import time
+import functools
+import os
+import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import timing
 import torch
-from timing import side_by_side
 from torch import Tensor
 from torch.nn import functional as F
 
 from segsuite.losses import build_loss, upsample_cross_entropy
 from segsuite.losses.full_resolution import LowLogits, build_fused_loss
-from segsuite.train.precision import peak_memory_bytes
 
 IMAGES, SIZE, VOID = 4, 512, 255
+ROUNDS = 5
 SETTINGS: dict[str, dict[str, Any]] = {
     "cross entropy": {"name": "cross_entropy"},
     "cross entropy + dice": {"name": "sum", "terms": [{"name": "cross_entropy"}, {"name": "dice"}]},
@@ -78,57 +74,61 @@ def naive_sum(logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
     return F.cross_entropy(logits_NCHW, labels_NHW, ignore_index=VOID) + dice
 
 
-def forms(case: Case, compiled: bool) -> dict[str, Loss]:
+NAIVE: dict[str, Loss] = {"cross entropy": naive_cross_entropy, "cross entropy + dice": naive_sum}
+
+
+@functools.cache
+def compiled(loss: str) -> Loss:
+    # Its worker processes would outlive the fresh process that started them.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+    # dynamic: compiled once, on the tiny logits, so that neither time nor memory is that of the compiler
+    return torch.compile(NAIVE[loss], dynamic=True)
+
+
+def forms_of(case: Case, with_compiled: bool, with_direct: bool) -> dict[str, Loss]:
     """The ways to compute a case's loss."""
     settings = SETTINGS[case.loss]
     whole, low = build_loss(**settings), build_fused_loss(**settings)
-    naive = naive_sum if case.loss.endswith("dice") else naive_cross_entropy
 
     def fused(logits_NChw: Tensor, labels_NHW: Tensor) -> Tensor:
         if case.loss == "cross entropy":
             return upsample_cross_entropy(logits_NChw, labels_NHW)
         return low(LowLogits(logits_NChw, (labels_NHW.shape[1], labels_NHW.shape[2])), labels_NHW)
 
-    found: dict[str, Loss] = {"naive": naive}
-    if compiled:
-        # dynamic: compiled once, on the tiny logits, so that its memory is not that of the compiler
-        found["compiled"] = torch.compile(naive, dynamic=True)
-    return found | {"direct": lambda logits, labels: whole(enlarged(logits, labels), labels), "fused": fused}
+    found: dict[str, Loss] = {"fused": fused, "naive": NAIVE[case.loss]}
+    if with_compiled:
+        found["compiled"] = compiled(case.loss)
+    if with_direct:
+        found["direct"] = lambda logits, labels: whole(enlarged(logits, labels), labels)
+    return found
 
 
 def step_of(loss: Loss, case: Case, size: int, factor: int) -> Callable[[], float]:
     """Forward and backward; returns its seconds."""
     logits_NChw, labels_NHW = batch(case, size, factor)
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    now = timing.clock(torch.get_num_threads())
 
     def step() -> float:
         logits_NChw.grad = None
-        start = clock()
+        start = now()
         loss(logits_NChw, labels_NHW).backward()
-        return clock() - start
+        return now() - start
 
     return step
 
 
-def extra_mebibytes(form: str, case: Case, options: argparse.Namespace) -> float:
-    """How far one step raises the peak memory of this process; for a fresh one."""
-    torch.set_num_threads(options.threads)
-    loss = forms(case, options.compile)[form]
-    step_of(loss, case, 10 * options.factor, options.factor)()
-    step = step_of(loss, case, SIZE, options.factor)
-    before = peak_memory_bytes("cpu")
-    step()
-    after = peak_memory_bytes("cpu")
-    assert before is not None
-    assert after is not None
-    return (after - before) / 2**20
+def steps(form: str, case: Case, size: int, factor: int, threads: int) -> tuple[Callable[[], float], ...]:
+    """A tiny step and the step itself, for a fresh process."""
+    torch.set_num_threads(threads)
+    loss = forms_of(case, form == "compiled", form == "direct")[form]
+    return step_of(loss, case, 10 * factor, factor), step_of(loss, case, size, factor)
 
 
-def check_equal(case: Case, options: argparse.Namespace) -> None:
+def check_equal(case: Case, forms: dict[str, Loss], factor: int) -> None:
     """Raises AssertionError unless all forms give the same value and gradient."""
-    logits_NChw, labels_NHW = batch(case, 16 * options.factor, options.factor)
+    logits_NChw, labels_NHW = batch(case, 16 * factor, factor)
     found = {}
-    for form, loss in forms(case, options.compile).items():
+    for form, loss in forms.items():
         value = loss(logits_NChw, labels_NHW)
         found[form] = value.detach(), torch.autograd.grad(value, logits_NChw)[0]
     for value, gradient in found.values():
@@ -137,54 +137,36 @@ def check_equal(case: Case, options: argparse.Namespace) -> None:
         torch.testing.assert_close(gradient, found["naive"][1], rtol=0, atol=1e-5 * largest)
 
 
-def measured(case: Case, options: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Of each form: median seconds, extra mebibytes, and how many times as fast and as small as naive."""
-    steps = {form: step_of(loss, case, SIZE, options.factor) for form, loss in forms(case, options.compile).items()}
-    seconds = side_by_side(steps, options.rounds)
-    found = {}
-    for form, values in seconds.items():
-        with multiprocessing.get_context("forkserver").Pool(1) as fresh:
-            mebibytes = fresh.apply(extra_mebibytes, (form, case, options))
-        ratio = statistics.median(map(lambda a, b: a / b, seconds["naive"], values))
-        found[form] = {"seconds": statistics.median(values), "mebibytes": mebibytes, "times_as_fast": ratio}
-    for form in found.values():
-        form["times_as_small"] = found["naive"]["mebibytes"] / form["mebibytes"]
-    return found
-
-
-def print_table(title: str, rows: dict[Case, dict[str, dict[str, float]]], ratio: str, unit: str, digits: int) -> None:
-    names = list(next(iter(rows.values())))
-    print(f"\n{title}\n\n| | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
-    for case, row in rows.items():
-        cells = [
-            f"{found[unit]:.{digits}f}" + (f" (**{found[ratio]:.1f}**)" if name != "naive" else "")
-            for name, found in row.items()
-        ]
-        print(f"| {case} | " + " | ".join(cells) + " |")
+def tables(options: argparse.Namespace, with_direct: bool = False) -> list[timing.Table]:
+    """Times and memory of every case. Forms are not warmed up at full size: what is first done is done tiny."""
+    with_compiled = options.compile and not options.small and bool(shutil.which("c++") or shutil.which("clang++"))
+    size = 16 * options.factor if options.small else SIZE
+    seconds: dict[str, dict[str, list[float]]] = {}
+    memory: dict[str, dict[str, list[float]]] = {}
+    for place, case in enumerate(CASES, 1):
+        timing.told(f"full resolution {place} of {len(CASES)}: {case}")
+        forms = forms_of(case, with_compiled, with_direct)
+        check_equal(case, forms, options.factor)
+        timed = {form: step_of(loss, case, size, options.factor) for form, loss in forms.items()}
+        seconds[str(case)] = timing.in_milliseconds(timing.side_by_side(timed, options.rounds, warmup=0))
+        if not options.small or place == 1:
+            arguments = (case, size, options.factor, options.threads)
+            memory[str(case)] = {form: [timing.extra_mebibytes(steps, form, *arguments)] for form in forms}
+    what = f"logits enlarged {options.factor} times to {IMAGES} x {size} x {size}"
+    return [
+        timing.Table(f"Loss of {what}", timing.MILLISECONDS, "fused", seconds),
+        timing.Table(f"Peak extra memory, {what}", timing.MEBIBYTES, "fused", memory),
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--factor", type=int, default=4)
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--json", type=Path)
+    parser = timing.options_of(__doc__, ROUNDS)
+    parser.add_argument("--factor", type=int, default=4, metavar="N", help="of the enlargement; default: 4")
+    parser.add_argument("--no-compile", dest="compile", action="store_false", help="without torch.compile of naive")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["torch", "segsuite.losses.full_resolution"])
-    rows: dict[Case, dict[str, dict[str, float]]] = {}
-    for case in CASES:
-        print(case, file=sys.stderr)
-        check_equal(case, options)
-        rows[case] = measured(case, options)
-    capability = torch.backends.cpu.get_cpu_capability()
-    print(f"torch {torch.__version__}, {capability}, {options.threads} threads, {options.rounds} rounds")
-    print_table("Peak extra memory, MiB (times as small as naive)", rows, "times_as_small", "mebibytes", 0)
-    print_table("Seconds, forward and backward (times as fast as naive)", rows, "times_as_fast", "seconds", 2)
-    if options.json:
-        found = [{**case._asdict(), "forms": row} for case, row in rows.items()]
-        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    timing.fresh_process_imports(["torch", "segsuite.losses.full_resolution"])
+    timing.show("full_resolution_loss", options, tables(options, with_direct=True))
 
 
 if __name__ == "__main__":

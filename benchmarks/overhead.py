@@ -1,19 +1,17 @@
 """What a training step of the suite costs beside the same model in a bare loop on the same tensors. Goal: at most 5 %.
 
-python benchmarks/overhead.py [--rounds 5]
 The suite's side is the fit of a trial: Lightning, module, loss, finite checks, callbacks. Both are timed from their
 first request of a batch to their last, so that the checkpoint at an epoch's end is in neither.
 """
 
-import argparse
 import tempfile
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
+import timing
 import torch
-from timing import side_by_side, table
 from torch.nn import functional as F
 
 from segsuite.config import Optimizer, Schedule, Train
@@ -38,6 +36,7 @@ CASES = {
     ),
     "resnet18, 4 x 96 x 128, 8 classes": ("resnet18", (64, 48, 32, 24, 16), 4, 96, 128, 8),
 }
+SMALL = {"resnet18, 2 x 32 x 32, 2 classes": ("resnet18", (16, 16, 16, 16, 16), 2, 32, 32, 2)}
 
 
 class SameBatch(torch.utils.data.IterableDataset[dict[str, torch.Tensor]]):
@@ -111,19 +110,21 @@ def suite(case: tuple[Any, ...], precision: str, folder: Path) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    options = timing.options_of(__doc__, 5, torch.get_num_threads()).parse_args()
+    torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore", ".*IterableDataset.*")  # its length is right
     precision = resolve_precision("auto", "cpu")
-    print(f"{STEPS} steps, {precision}, {torch.get_num_threads()} threads")
+    seconds: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, case in CASES.items():
+        for name, case in (SMALL if options.small else CASES).items():
+            timing.told(name)
             functions = {
                 "bare loop": bare(case, precision == "bf16-mixed"),
                 "segsuite": suite(case, precision, Path(folder)),
             }
-            print(f"\n{name}\n{table(side_by_side(functions, rounds), 'bare loop')}")
+            seconds[name] = timing.in_milliseconds(timing.side_by_side(functions, options.rounds))
+    table = timing.Table("A training step", timing.MILLISECONDS, "bare loop", seconds)
+    timing.show("overhead", options, [table], [f"{precision}, mean of {STEPS - 1} steps in each round"])
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """Which arithmetic and memory layout a training step of a U-Net should use on this CPU.
 
-python benchmarks/precision.py [--rounds 5]
 "auto" is what `precision: auto` takes here; "stock" is what a user writes who copies a tutorial.
 """
 
-import argparse
 import contextlib
 from typing import Any
 
+import timing
 import torch
-from timing import side_by_side, table
 
 from segsuite.losses import build_loss
 from segsuite.models import build_model
@@ -19,15 +17,16 @@ from segsuite.train.precision import cpu_multiplies_bf16, resolve_precision
 ENCODERS = ("tf_efficientnet_lite0", "resnet18", "mobilenet_v2")
 
 
-def step(encoder: str, bf16: bool, channels_last: bool, depthwise: bool) -> Any:
+def step(shape: tuple[int, int, int], encoder: str, bf16: bool, channels_last: bool, depthwise: bool) -> Any:
     torch.manual_seed(0)
     model = build_model("unet", 11, encoder=encoder).train()
     if channels_last:
         model = model.to(memory_format=torch.channels_last)
-    images = torch.rand(4, 3, 256, 320)
+    batch, *size = shape
+    images = torch.rand(batch, 3, *size)
     if channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, 11, (4, 256, 320))
+    labels = torch.randint(0, 11, shape)
     loss = build_loss("cross_entropy")
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
 
@@ -43,19 +42,24 @@ def step(encoder: str, bf16: bool, channels_last: bool, depthwise: bool) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-    print(f"bf16 in hardware: {cpu_multiplies_bf16()}; auto: {resolve_precision('auto', 'cpu')}; batch 4 x 256 x 320")
-    for encoder in ENCODERS:
+    options = timing.options_of(__doc__, 5, torch.get_num_threads()).parse_args()
+    torch.set_num_threads(options.threads)
+    shape = (2, 32, 32) if options.small else (4, 256, 320)
+    seconds: dict[str, dict[str, list[float]]] = {}
+    for encoder in ENCODERS[1:2] if options.small else ENCODERS:
+        timing.told(encoder)
         functions = {
-            "stock: fp32, NCHW": step(encoder, False, False, False),
-            "fp32, channels_last": step(encoder, False, True, False),
-            "bf16, NCHW": step(encoder, True, False, False),
-            "bf16, channels_last": step(encoder, True, True, False),
-            "bf16, channels_last, depthwise backward fp32": step(encoder, True, True, True),
+            "stock: fp32, NCHW": step(shape, encoder, False, False, False),
+            "fp32, channels_last": step(shape, encoder, False, True, False),
+            "bf16, NCHW": step(shape, encoder, True, False, False),
+            "bf16, channels_last": step(shape, encoder, True, True, False),
+            "bf16, channels_last, depthwise backward fp32": step(shape, encoder, True, True, True),
         }
-        print(f"\nU-Net on {encoder}\n{table(side_by_side(functions, rounds), 'stock: fp32, NCHW')}")
+        seconds[f"U-Net on {encoder}"] = timing.in_milliseconds(timing.side_by_side(functions, options.rounds))
+    notes = [f"bf16 in hardware: {cpu_multiplies_bf16()}; auto: {resolve_precision('auto', 'cpu')}"]
+    title = f"A training step of {' x '.join(map(str, shape))} pixels"
+    table = timing.Table(title, timing.MILLISECONDS, "stock: fp32, NCHW", seconds)
+    timing.show("precision", options, [table], notes)
 
 
 if __name__ == "__main__":

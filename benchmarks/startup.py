@@ -1,14 +1,12 @@
-"""How long the commands of a login node take to start. Goal: `plan --json` and `--help` under 0.4 s, no torch imported.
+"""How long the commands of a login node take to start.
 
-python benchmarks/startup.py [--rounds 10]
-"""
+Goal: `plan --json` and `--help` under 0.4 s, no torch imported."""
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
 
-from timing import side_by_side, table
+import timing
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,8 +16,7 @@ def command(*arguments: str) -> object:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
+    options = timing.options_of(__doc__, 10).parse_args()
     functions = {
         "python -c pass": command("-c", "pass"),
         "segsuite --help": command("-m", "segsuite", "--help"),
@@ -27,7 +24,7 @@ def main() -> None:
         "segsuite status --json": command("-m", "segsuite", "status", "experiments/quickstart.yaml", "--json"),
         "python -c 'import torch'": command("-c", "import torch"),
     }
-    print(table(side_by_side(functions, parser.parse_args().rounds), "python -c pass"))  # type: ignore[arg-type]
+    seconds = timing.in_milliseconds(timing.side_by_side(functions, options.rounds))
     loaded = subprocess.run(
         [
             sys.executable,
@@ -39,7 +36,9 @@ def main() -> None:
         capture_output=True,
         text=True,
     )
-    print(f"importing segsuite and its command line imports torch: {loaded.stdout.strip()}")
+    notes = [f"importing segsuite and its command line imports torch: {loaded.stdout.strip()}"]
+    table = timing.Table("Start of a process until its end", timing.MILLISECONDS, "python -c pass", {"": seconds})
+    timing.show("startup", options, [table], notes)
 
 
 if __name__ == "__main__":

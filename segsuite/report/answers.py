@@ -1,9 +1,10 @@
 """Everything that is computed from the gathered trials, by `segsuite.stats`, and the answer in one sentence."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from segsuite.experiment import plural
 from segsuite.metrics import SCALAR_SCORES
 from segsuite.report.gather import Gathered
 from segsuite.report.style import short_names
@@ -96,8 +97,9 @@ def _sentence(
 ) -> str:
     done, total = len(gathered.finished), len(gathered.trials)
     if not means:
-        return f"No answer yet: none of the {total} trials has a score."
-    start = "" if done == total else f"Preliminary, {done} of {total} trials finished. "
+        who = "the trial has no score" if total == 1 else f"none of the {total} trials has a score"
+        return f"No answer yet: {who}."
+    start = "" if done == total else f"Preliminary, {done} of {plural(total, 'trial')} finished. "
     names = short_names(gathered)
     text = _against_baseline(comparisons, names) if comparisons else _ranking(gathered, means, names, best)
     return start + text
@@ -189,6 +191,17 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     if len(names) > most:
         return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def counted(counts: Iterable[int], noun: str = "seed") -> str:
+    """How many of something arms have, from the number of each.
+
+    >>> counted([1, 1]), counted([3, 2], "trial")
+    ('1 seed', '2 to 3 trials')
+    """
+    found = sorted(counts) or [0]
+    low, high = found[0], found[-1]
+    return plural(low, noun) if low == high else f"{low} to {plural(high, noun)}"
 
 
 def _detectable(unclear: Sequence[Comparison]) -> str:

@@ -13,6 +13,7 @@ from segsuite.report.answers import p_text
 from segsuite.report.boundaries import compare_boundaries
 from segsuite.report.checkerboards import Measured, measured
 from segsuite.report.gather import Gathered, TrialRecord, number
+from segsuite.report.losses import ArmLoss, arm_losses, class_weights, losses_differ
 from segsuite.report.overview import overview
 from segsuite.report.sections.base import Material, Section
 from segsuite.report.sections.boundary import boundary_scores
@@ -43,6 +44,7 @@ PARTS = {
     "ece": ("calibration", "ece"),
     "brier": ("calibration", "brier"),
     **{f"{group}_miou": ("groups", "frequency", group, "miou") for group in FREQUENCY_GROUPS},
+    **{f"loss_{name}": (f"loss_{name}",) for name in ("gradient_norm", "reference_norm", "factor")},
 }
 # A cell that begins so is a formula to a spreadsheet.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -51,17 +53,22 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def results_csv(gathered: Gathered) -> str:
     """One line a trial, finished or not; numbers are those of result.json, to the last digit.
 
-    Columns `checkerboard/PLACE/MEASURE[/sSTRIDE]` are of the scored weights, minus the control where less is better.
+    Columns `loss_weights/SETTING/CLASS` are the class weights of the loss, `loss` is the loss in words, both where arms
+    differ in it. Columns `checkerboard/PLACE/MEASURE[/sSTRIDE]` are of the scored weights, minus the control where less
+    is better.
     """
     boundary = list(dict.fromkeys(name for trial in gathered.finished for name in boundary_scores(trial)))
     artefacts = _artefacts(measured(gathered))
     artefact_names = list(dict.fromkeys(name for found in artefacts.values() for name in found))
     parts = [name for name, keys in PARTS.items() if any(one.within(*keys) is not None for one in gathered.finished)]
     axes = list(gathered.axes)
+    losses = arm_losses(gathered) if losses_differ(gathered) else {}
+    weights = list(dict.fromkeys(name for one in losses.values() for name in _flat(one.weights)))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
         ["id", "arm", *axes, "seed", "is_baseline", "state", "epochs", *SCALAR_SCORES, *boundary, *parts, *COSTS]
+        + [*(["loss"] if losses else []), *weights]
         + [f"iou/{name}" for name in gathered.classes]
         + artefact_names
         + ["reason"]
@@ -73,6 +80,8 @@ def results_csv(gathered: Gathered) -> str:
         row += [boundary_scores(trial).get(name) for name in boundary]
         row += [number(trial.within(*PARTS[name])) for name in parts]
         row += [_exact(trial, cost) for cost in COSTS]
+        row += [losses[trial.arm].words] if losses else []
+        row += [_flat(class_weights(trial)).get(name) for name in weights]
         row += [trial.class_score("iou", name) for name in gathered.classes]
         of_trial = artefacts.get(trial.id, {})
         row += [of_trial[name]["excess"] if name in of_trial else None for name in artefact_names] + [trial.reason]
@@ -105,6 +114,7 @@ def report_json(material: Material, sections: Sequence[Section]) -> dict[str, An
         "class_comparisons": [_said(one) for one in answers.classes],
         "effects": [_said(one) for one in answers.effects],
         "trials": [_trial_json(trial, artefacts.get(trial.id)) for trial in gathered.trials],
+        "losses": {arm: _loss_json(one) for arm, one in arm_losses(gathered).items()},
         "figures": {figure.name: figure.caption for section in sections for figure in section.figures},
     }
 
@@ -210,6 +220,21 @@ def _arm_json(row: ArmRow, material: Material) -> dict[str, Any]:
     }
 
 
+def _loss_json(one: ArmLoss) -> dict[str, Any]:
+    """`gradient_by_cross_entropy` and `factor`: seed -> number, as `report.losses.ArmLoss` has them."""
+    return {
+        "loss": one.words,
+        "matched_to_cross_entropy": one.matched,
+        "class_weights": one.weights,
+        "gradient_by_cross_entropy": {str(seed): value for seed, value in one.relative.items()},
+        "factor": {str(seed): value for seed, value in one.factors.items()},
+    }
+
+
+def _flat(weights: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    return {f"loss_weights/{setting}/{name}": value for setting, of in weights.items() for name, value in of.items()}
+
+
 def _said(one: Any) -> Mapping[str, Any]:
     return asdict(one) | {"evidence": one.evidence, "sentence": one.sentence()}
 
@@ -228,6 +253,7 @@ def _trial_json(trial: TrialRecord, artefacts: Mapping[str, Any] | None) -> dict
     kept = (
         *("scores", "class_scores", "boundary_scores", "ranking", "calibration", "groups"),
         *("scored", "cost", "epochs", "precision", "device"),
+        *("loss_weights", "loss_gradient_norm", "loss_reference_norm", "loss_factor"),
     )
     record = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": trial.state, "reason": trial.reason}
     record |= {key: result[key] for key in kept if key in result}

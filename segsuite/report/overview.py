@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from segsuite.experiment import plural
 from segsuite.io.store import STATES
 from segsuite.report.answers import listed
 from segsuite.report.gather import Gathered, TrialRecord, number, same_images
@@ -49,7 +50,8 @@ def overview(material: Material) -> Overview:
     counts = {state: sum(trial.state == state for trial in gathered.trials) for state in STATES}
     missing = [f"{count} {_word(state)}" for state, count in counts.items() if count and state != "finished"]
     total = len(gathered.trials)
-    alarm = f"{total - counts['finished']} of {total} trials have no result: {listed(missing)}." if missing else ""
+    without = f"{total - counts['finished']} of {plural(total, 'trial')} {'has' if total == 1 else 'have'} no result"
+    alarm = f"{without}: {listed(missing)}." if missing else ""
     grid = [
         (
             material.styles[arm].name + (" (baseline)" if arm == gathered.baseline else ""),
@@ -85,17 +87,21 @@ def _mark(trial: TrialRecord) -> Mark:
 
 
 def _facts(gathered: Gathered) -> list[str]:
-    arms, seeds = len(gathered.arms), len(gathered.seeds)
-    facts = [f"{arms} arm{'s' * (arms != 1)} \N{MULTIPLICATION SIGN} {seeds} seed{'s' * (seeds != 1)}"]
-    facts.append(f"{len(gathered.finished)} of {len(gathered.trials)} trials finished")
+    arms, seeds = plural(len(gathered.arms), "arm"), plural(len(gathered.seeds), "seed")
+    facts = [f"{arms} \N{MULTIPLICATION SIGN} {seeds}"]
+    facts.append(f"{len(gathered.finished)} of {plural(len(gathered.trials), 'trial')} finished")
     first = next((trial.result for trial in gathered.finished if trial.result), None)
     if first is not None:
         scored = first.get("scored", {})
-        facts.append(f"scored on {scored.get('split', '?')}, {scored.get('images', '?')} images")
+        facts.append(f"scored on {scored.get('split', '?')}, {_images(scored.get('images'))}")
         facts.append(f"{scored.get('checkpoint', '?')} checkpoint")
         latest = max(number(trial.result.get("finished")) or 0.0 for trial in gathered.finished if trial.result)
         facts.append(f"last result {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(latest))}")
     return facts
+
+
+def _images(count: object) -> str:
+    return plural(count, "image") if isinstance(count, int) else "? images"
 
 
 def _notices(material: Material) -> Iterable[str]:

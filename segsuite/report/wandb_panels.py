@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from segsuite.experiment import Experiment
+from segsuite.experiment import Experiment, plural
 
 STEP = "trainer/global_step"
 SCORE = "final/miou"
@@ -21,7 +21,8 @@ def report_blocks(experiment: Experiment, keys: Sequence[str], answer: str, figu
     """The whole report: question and answer, our figures, one section for each axis, images, the table of runs."""
     import wandb_workspaces.reports.v2 as wr
 
-    counted = f"{len(experiment.trials)} trials: {len(experiment.arms)} arms, seeds {list(experiment.seeds)}"
+    arms = plural(len(experiment.arms), "arm")
+    counted = f"{plural(len(experiment.trials), 'trial')}: {arms}, seeds {list(experiment.seeds)}"
     baseline = f", baseline: {experiment.baseline}" if experiment.baseline else ""
     blocks: list[Any] = [
         wr.TableOfContents(),

@@ -64,7 +64,19 @@ def test_a_full_experiment_has_its_sections_in_order(tmp_path: Path) -> None:
     experiment = experiment_in(tmp_path, GRID, seeds=(0, 1, 2), baseline=GRID_BASELINE)
     finish(experiment)
     page = page_of(experiment)
-    expected = ["trials", "seeds", "differences", "axes", "cost", "classes", "curves", "images", "table", "methods"]
+    expected = [
+        "trials",
+        "seeds",
+        "differences",
+        "axes",
+        "losses",
+        "cost",
+        "classes",
+        "curves",
+        "images",
+        "table",
+        "methods",
+    ]
     assert sections(page) == expected
     assert "9 of 9" not in page.text
     assert "18 of 18 trials finished" in page.text

@@ -90,7 +90,7 @@ def test_a_line_goes_through_the_means_of_the_groups(made: Experiment) -> None:
     figure = figure_of(imbalance.build(material_of(made)), "rare-classes")
     line = next(trace for trace in figure.data if trace["name"] == "transposed_k4" and "lines" in trace["mode"])
     assert line["text"] == [
-        *("pixel accuracy", "freq.-wtd. IoU", "mIoU", ""),
+        *("pixel accuracy", "micro IoU", "mIoU", ""),
         *("head mIoU", "body mIoU", "tail mIoU", ""),
     ]
     tail = [one["groups"]["frequency"]["tail"]["miou"] for one in results(made, BLIND_ARM)]

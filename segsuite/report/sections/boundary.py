@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from segsuite.metrics import BOUNDARY_SCORES
+from segsuite.report.answers import counted
 from segsuite.report.boundaries import compare_boundaries
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
@@ -69,11 +70,10 @@ def _seeds(material: Material, names: Sequence[str], part: int) -> Figure:
     arms = [arm for arm in material.gathered.shown if any(arm in panel.values for panel in panels)]
     data, layout, narrow = dot_panels(material, arms, panels)
     counts = [len(values) for panel in panels for values in panel.values.values()]
-    n = f"{min(counts)}{f' to {max(counts)}' if max(counts) != min(counts) else ''}"
     titles = "; ".join(_title(name).replace("<br>", " ") for name in names)
     caption = (
-        f"{titles}. 0 to 1, over the whole split; more is better. Small: one seed. Large: mean, n = {n} "
-        f"seed{'s' * (max(counts) != 1)} an arm."
+        f"{titles}. 0 to 1, over the whole split; more is better. Small: one seed. Large: mean, "
+        f"n = {counted(counts)} an arm."
     )
     if max(counts) >= 3:
         caption += " Bar: 95 % t interval over seeds, images taken as fixed; none with fewer than 3 seeds."

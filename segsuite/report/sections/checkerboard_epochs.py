@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from segsuite.report.answers import counted
 from segsuite.report.checkerboards import Measured, Row, measured
 from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
 from segsuite.report.sections.checkerboard_words import changed_by_training, definitions
@@ -252,12 +253,9 @@ def _epoch_axis(found: Measured) -> dict[str, Any]:
 
 
 def _caption(found: Measured, arms: Sequence[str]) -> str:
-    counts = [len(found.of(arm)) for arm in arms]
-    n = str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    n = counted((len(found.of(arm)) for arm in arms), "finished trial")
     images = max(one.images for one in found.by_trial.values())
-    text = (
-        f"Line: mean of seeds. Band: lowest to highest seed, n = {n} finished trial{'s' * (max(counts) != 1)} an arm."
-    )
+    text = f"Line: mean of seeds. Band: lowest to highest seed, n = {n} an arm."
     text += f" Dotted: the control, what it would be without a pattern, mean of all arms. On {images} "
     text += "images and at few places, so that rare flips are missed; at the right end the scored weights, on more. "
     text += "Epochs are spaced by their logarithm."

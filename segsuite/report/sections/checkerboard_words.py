@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segsuite.checkerboard import MEASURES
-from segsuite.report.answers import listed
+from segsuite.report.answers import counted, listed
 from segsuite.report.checkerboards import Measured, Row
 from segsuite.report.sections.base import Material
 from segsuite.report.sections.scale import shown
@@ -42,7 +42,7 @@ def left_on_a_constant(material: Material, found: Measured) -> str:
         parts.append(f"In the logits, but not in classes, there is one of {whom} (index above {MOST_INDEX:g}).")
     if clean and (left or hidden):
         parts.append(f"In neither: {listed([names[arm] for arm in clean], MOST_NAMES)}.")
-    parts.append(f"Means of {seeds(counts)} an arm, control subtracted; no test between arms.")
+    parts.append(f"Means of {counted(counts)} an arm, control subtracted; no test between arms.")
     return " ".join(parts)
 
 
@@ -81,18 +81,13 @@ def definitions(measures: Sequence[str]) -> list[str]:
 def dots_caption(rows: Mapping[str, Mapping[int, Any]]) -> str:
     """Kind, n and unit of dots and bars."""
     counts = [len(of_arm) for of_arm in rows.values()]
-    text = f"Small: one seed. Large: mean, n = {seeds(counts)} an arm."
+    text = f"Small: one seed. Large: mean, n = {counted(counts)} an arm."
     if max(counts) >= 3:
         text += " Bar: 95 % t interval over seeds, images taken as fixed"
         text += "; none with fewer than 3 seeds." if min(counts) < 3 else "."
     else:
         text += " No interval: fewer than 3 seeds."
     return text
-
-
-def seeds(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low} seed{'s' * (low != 1)}" if low == high else f"{low} to {high} seeds"
 
 
 def _mean_excess(rows: Mapping[int, Row]) -> float:

@@ -1,9 +1,10 @@
 """Quality against cost, one figure a measured cost, with the arms that no other beats in both."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from segsuite.report.answers import counted
 from segsuite.report.sections.base import Figure, Material, Section
 
 
@@ -138,7 +139,7 @@ def _figure(material: Material, key: str, cost: Cost, costs: Mapping[str, float]
         },
         "margin": {"t": 24},
     }
-    seeds = _seed_counts([len(values) for values in of_seeds])
+    seeds = counted(map(len, of_seeds))
     caption = f"{cost.title}; mean mIoU of {seeds}."
     if key in ("inference_milliseconds", "peak_memory_bytes", "train_seconds"):
         caption += f" Measured on {devices(material)}."
@@ -149,8 +150,3 @@ def devices(material: Material) -> str:
     """The devices that the trials ran on, as words."""
     found = dict.fromkeys(str(trial.result.get("device", "?")) for trial in material.gathered.finished if trial.result)
     return " and ".join(found)
-
-
-def _seed_counts(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low} seed{'s' * (low != 1)}" if low == high else f"{low} to {high} seeds"

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from segsuite.experiment import plural
+from segsuite.report.answers import counted
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.style import ArmStyle
@@ -57,17 +59,10 @@ def _figure(material: Material, key: str) -> Figure | None:
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
     }
     narrow = {"legend": {"orientation": "h", "y": -0.25, "yanchor": "top", "x": 0}, "height": 350 + 24 * len(arms)}
-    counts = [len(material.gathered.done(arm)) for arm in material.gathered.shown]
-    n = (
-        f"{min(counts)}"
-        if counts and min(counts) == max(counts)
-        else f"{min(counts, default=0)} to {max(counts, default=0)}"
-    )
-    caption = (
-        f"{title} after each epoch. Line: mean of seeds. Band: lowest to highest seed, n = {n} finished trials an arm."
-    )
+    n = counted((len(material.gathered.done(arm)) for arm in material.gathered.shown), "finished trial")
+    caption = f"{title} after each epoch. Line: mean of seeds. Band: lowest to highest seed, n = {n} an arm."
     if alone:
-        caption += f" Thin: {alone} trial{'s' * (alone != 1)} without a result yet."
+        caption += f" Thin: {plural(alone, 'trial')} without a result yet."
     return Figure(name, caption + " The axis starts near the plateau; double-click shows all.", data, layout, narrow)
 
 

@@ -43,11 +43,20 @@ def dot_rows(
             )
         if arm in means:
             data.append(_mean(row, means[arm], style.label, style.colour, style.symbol, number))
+    layout, narrow = label_rows(material, arms, title)
+    layout["xaxis"] |= {"zeroline": signed, "tickformat": number}
+    return data, layout, narrow
+
+
+def label_rows(
+    material: Material, arms: Sequence[str], title: str, narrow_row: int = NARROW_ROW
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The layout of rows with the arms' names, beside them or, on a phone, above them, and its changes there."""
     labels = [material.styles[arm].label + (" (baseline)" if arm == material.gathered.baseline else "") for arm in arms]
     layout: dict[str, Any] = {
         "height": ROW * len(arms) + 84,
         "hovermode": "closest",
-        "xaxis": {"title": {"text": title}, "zeroline": signed, "tickformat": number, "nticks": 8},
+        "xaxis": {"title": {"text": title}, "zeroline": False, "nticks": 8},
         "yaxis": {
             "tickvals": list(range(len(arms))),
             "ticktext": labels,
@@ -59,7 +68,7 @@ def dot_rows(
         },
     }
     narrow = {
-        "height": NARROW_ROW * len(arms) + 84,
+        "height": narrow_row * len(arms) + 84,
         "xaxis.nticks": 4,
         "yaxis.showticklabels": False,
         "yaxis.range": [len(arms) - 0.5, -0.75],
@@ -77,7 +86,7 @@ def dot_rows(
             for row, label in enumerate(labels)
         ],
     }
-    return data, layout, narrow
+    return layout, narrow
 
 
 def reference_line(value: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segsuite.metrics.curves import curve
 from segsuite.metrics.histograms import Histograms
+from segsuite.report.answers import counted
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Cell, Figure, Material, Section, Table
 from segsuite.report.sections.dots import dot_rows, mean_of
@@ -105,10 +106,9 @@ def _curves(
                 }
             )
         data.append(_chosen(material, list(curves), classes[panel]) | panels.axes_of(panel))
-    seeds = [len(material.gathered.done(arm)) for arm in curves]
-    n = f"{min(seeds)}" if min(seeds) == max(seeds) else f"{min(seeds)} to {max(seeds)}"
+    n = counted(len(material.gathered.done(arm)) for arm in curves)
     caption = (
-        f"Precision against recall over all thresholds, mean of n = {n} seeds at the same recall. Marker: where the "
+        f"Precision against recall over all thresholds, mean of n = {n} at the same recall. Marker: where the "
         "class is the most probable one, as in all other scores; at the lower left corner if it never is. Percentages: "
         "share of the labelled pixels, which is the precision of chance."
     )
@@ -156,13 +156,12 @@ def _dots(material: Material) -> Figure | None:
         return None
     title = "mean average precision of the classes"
     data, layout, narrow = dot_rows(material, arms, seeds, {arm: mean_of(seeds[arm]) for arm in arms}, title)
-    counts = [len(seeds[arm]) for arm in arms]
-    n = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    n = counted(len(seeds[arm]) for arm in arms)
     errors = [number(one.within("ranking", "mean_average_precision_error")) for one in material.gathered.finished]
     error = max((value for value in errors if value is not None), default=0.0)
     caption = (
         "Mean over classes of the area under the precision-recall curve. Small: one seed. Large: mean of "
-        f"n = {n} seeds; no interval. From histograms: exact up to {error:.1g}."
+        f"n = {n}; no interval. From histograms: exact up to {error:.1g}."
     )
     return Figure("average-precision", caption, data, layout, narrow)
 

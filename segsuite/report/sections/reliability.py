@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segsuite.report.answers import listed
+from segsuite.report.answers import counted, listed
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.sections.dots import dot_rows, mean_of
@@ -146,11 +146,10 @@ def _dots(material: Material, name: str) -> Figure | None:
         return None
     title, meaning = MEASURES[name]
     data, layout, narrow = dot_rows(material, arms, seeds, {arm: mean_of(seeds[arm]) for arm in arms}, title)
-    counts = [len(seeds[arm]) for arm in arms]
-    n = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    n = counted(len(seeds[arm]) for arm in arms)
     errors = [number(trial.within("calibration", f"{name}_error")) for trial in material.gathered.finished]
     error = max((value for value in errors if value is not None), default=0.0)
-    caption = f"{meaning}. Small: one seed. Large: mean of n = {n} seeds; no interval. Exact up to {error:.1g}."
+    caption = f"{meaning}. Small: one seed. Large: mean of n = {n}; no interval. Exact up to {error:.1g}."
     return Figure(f"calibration-{name}", caption, data, layout, narrow)
 
 
