@@ -26,6 +26,9 @@ class ShapesData(Settings):
     """Number of test images, at least 1."""
     scene_seed: int = Field(0, ge=0)
     """Which world of scenes is drawn; not the seed of training."""
+    rare_share: float | None = Field(None, gt=0, le=0.1)
+    """Share of all pixels that the rare classes, marker and spot, have together, half each, above 0 to 0.1; the objects
+    keep their sizes, only their number changes. None: about two of each in an image, 1 % together."""
 
 
 class CamvidData(Settings):
@@ -89,12 +92,28 @@ class FolderData(Settings):
 Data = Annotated[ShapesData | CamvidData | FolderData, Field(discriminator="name")]
 
 
+class CropClasses(Settings):
+    """Crops placed by the classes that they hold, against imbalance; both parts are off by default."""
+
+    probability: float = Field(0.0, ge=0, le=1)
+    """Probability, 0 to 1, that a crop is placed so that it holds a pixel of a class drawn among those of the image."""
+    temperature: float | None = Field(0.01, gt=0)
+    """How much rare classes are preferred in that draw, above 0: the chance of a class is proportional to
+    exp((1 - share) / temperature), with its share of the pixels of the training split. None: all are alike."""
+    max_share: float = Field(1.0, gt=0, le=1)
+    """Largest share of one class in a crop's pixels without void, above 0 to 1; every crop above it is placed anew."""
+    tries: int = Field(10, ge=1)
+    """Places that are tried for a crop below max_share, at least 1; when none is, the one nearest to it is taken."""
+
+
 class Augment(Settings):
     """Random changes of training images; validation and test images are never changed."""
 
     crop: Size | None = None
     """Height and width in pixels of the random crop; images that are smaller are padded, their labels with void.
     None: whole image."""
+    crop_classes: CropClasses = CropClasses()
+    """Where the random crop lies by the classes that it then holds; by default anywhere."""
     scale: Range = (1.0, 1.0)
     """Range of the random scale factor, applied before the crop, above 0."""
     horizontal_flip: float = Field(0.5, ge=0, le=1)
@@ -112,4 +131,7 @@ class Augment(Settings):
     def _ordered(self) -> "Augment":
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be [low, high] with 0 < low <= high, not {list(self.scale)}")
+        placed = self.crop_classes
+        if self.crop is None and (placed.probability > 0 or placed.max_share < 1):
+            raise ValueError("crop_classes needs a crop: set augment.crop to [height, width]")
         return self

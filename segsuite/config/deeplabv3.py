@@ -4,24 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segsuite.config.base import PATH, Settings
-from segsuite.config.encoder import EncoderName
+from segsuite.config.base import Settings
+from segsuite.config.decoder import OwnNetwork
 from segsuite.config.upsampler import Upsampler
 from segsuite.encoders import check_dilatable, check_multi_grid
 from segsuite.errors import ConfigError
+from segsuite.models.hybrid_rates import check_hybrid_rates
+from segsuite.models.output_stride import at_output_stride
 
 Rate = Annotated[int, Field(ge=1)]
 
 
-class DeepLabModel(Settings):
+class DeepLabModel(OwnNetwork):
     """What both versions have in common."""
 
     name: Literal["deeplabv3", "deeplabv3plus"]
     """Which network."""
-    encoder: EncoderName = "resnet18"
-    """Backbone: a name of segmentation-models-pytorch, or `tu-` and a name of timm."""
-    weights: str = Field("none", json_schema_extra=PATH)
-    """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file."""
     output_stride: Literal[8, 16, 32] = 16
     """Stride of the encoder's last features, in pixels; 8 and 16 replace its later strides by dilation. Weights fit any
     of the three."""
@@ -31,6 +29,12 @@ class DeepLabModel(Settings):
     multi_grid: tuple[Rate, ...] | None = Field(None, min_length=1)
     """Unit rates of the last stage's blocks, one a block, at least 1, e.g. (1, 2, 4) for resnet50; they multiply its
     dilation. None: none. Only ResNets."""
+    hybrid_rates: tuple[Annotated[tuple[Rate, ...], Field(min_length=1)], ...] | None = Field(
+        None, min_length=1, max_length=3
+    )
+    """Dilation rates themselves of the blocks of the last stages, at least 1, one list a stage, the last one for the
+    last stage, against gridding, e.g. ((1, 2, 3), (3, 4, 5)); a list begins anew where its stage has more blocks. None:
+    those of output_stride and multi_grid. Only ResNets."""
     aspp_channels: int = Field(256, ge=1)
     """Channels of each branch of the pyramid, and of what follows it, at least 1."""
     image_pooling: bool = True
@@ -48,9 +52,17 @@ class DeepLabModel(Settings):
                 check_dilatable(self.encoder)
             if self.multi_grid is not None:
                 check_multi_grid(self.encoder, self.multi_grid)
+            check_hybrid_rates(self.encoder, self.hybrid_rates, self.multi_grid)
         except ConfigError as error:
             raise ValueError(f"{error.what}: {error.advice}") from None
         return self
+
+
+def check_evaluation_stride(model: Settings, output_stride: int) -> None:
+    """Raises ConfigError unless the weights of the network `model` fit it at `output_stride`, too."""
+    values = at_output_stride(model.model_dump(), output_stride)
+    if output_stride < 32:
+        check_dilatable(values["encoder"])
 
 
 class DeepLabV3Model(DeepLabModel):

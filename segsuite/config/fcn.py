@@ -4,25 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segsuite.config.base import PATH, Settings
-from segsuite.config.encoder import EncoderName
+from segsuite.config.decoder import OwnNetwork
 from segsuite.config.upsampler import Match, Upsampler, check_match
 from segsuite.errors import ConfigError
-from segsuite.models.fcn_variants import check_variant
+from segsuite.models.fcn_variants import LAYERS, check_variant
 
 
-class FcnModel(Settings):
+class FcnModel(OwnNetwork):
     """Fully convolutional network (Long et al. 2015): class scores on the encoder's features, enlarged."""
 
     name: Literal["fcn"]
     """Which network."""
-    encoder: EncoderName = "resnet18"
-    """Backbone: a name of segmentation-models-pytorch, or `tu-` and a name of timm."""
-    weights: str = Field("none", json_schema_extra=PATH)
-    """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file."""
     variant: Literal["32s", "16s", "8s", "plain"] = "8s"
     """32s, 16s, 8s: the paper's, with scores of strides 32, 32 and 16, or 32, 16 and 8; plain: the encoder, cut at a
-    stride, then one upsampler with batch norm and ReLU a halving."""
+    stride, then one upsampler with normalisation and activation a halving; only plain takes normalisation, activation,
+    attention and dropout."""
     upsampler: Upsampler | None = None
     """Operator in every seam. None: in plain bilinear_conv, else the paper's: bilinear at the start, and learned but
     for the last step."""
@@ -36,6 +32,8 @@ class FcnModel(Settings):
     decoder_channels: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(None, min_length=3, max_length=5)
     """Output channels of the steps of plain, coarse to fine, one a halving of its stride; None: those of the U-Net at
     the same strides, (64, 32, 16) at stride 8."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Probability with which a channel of a block's output is zero in training, 0 to below 1."""
     match: Match = "none"
     """Scales the widths of plain by one factor until the network has as many parameters, or multiply-adds, as with the
     upsampler `match_to`; what was achieved is in the result."""
@@ -53,6 +51,7 @@ class FcnModel(Settings):
                 self.stride,
                 self.decoder_channels,
                 self.match,
+                {name: getattr(self, name) for name in LAYERS},
             )
         except ConfigError as error:
             raise ValueError(f"{error.what}: {error.advice}") from None

@@ -71,6 +71,10 @@ class Train(Settings):
     """Epochs between validations on val, at least 1; the final score is computed after the last epoch in any case."""
     max_steps: int | None = Field(None, ge=1)
     """Ends training after so many optimizer steps, at least 1; None: after `epochs`."""
+    repeat_threshold: float | None = Field(None, gt=0, le=1)
+    """Share of the training images, above 0 to 1: images with a class that fewer have are drawn more often, by
+    max(1, sqrt(repeat_threshold / share of images with the class)), others less often: an epoch has as many images as
+    without it. None: each image once an epoch."""
     overfit_batches: int = Field(0, ge=0)
     """A sanity run: train without augmentation on so many fixed batches and evaluate on the same images; 0: off."""
     match_gradient_norm: bool = False
@@ -100,6 +104,10 @@ class Evaluation(Settings):
     checkpoint: Literal["last", "best"] = "last"
     """last: the final weights. best: the epoch with the best val mIoU, a score that flatters when the same split
     is scored."""
+    output_stride: Literal[8, 16, 32] | None = None
+    """Stride of the encoder's last features when the final weights are scored, in pixels, with rates that see the same
+    places of the image; validations in training keep model.output_stride. None: model.output_stride, too. Only
+    deeplabv3 and deeplabv3plus with upsampler bilinear, joint_bilateral or transposed_bilinear."""
 
 
 class Execution(Settings):
@@ -110,7 +118,7 @@ class Execution(Settings):
     workers: int = Field(0, ge=0)
     """Processes that read and augment images, at least 0; 0: the training process does it."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads for computing, at least 1; None: all cores."""
+    """CPU threads for computing, at least 1; None: OMP_NUM_THREADS if set, else all cores."""
     cache_images: bool = False
     """Keep decoded images in memory: CamVid needs 0.3 GB."""
     evaluation_batch_size: int = Field(4, ge=1)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 from segsuite.config.base import EXECUTION, Settings, identity, models_in
 from segsuite.config.checkerboard import Checkerboard
 from segsuite.config.data import Augment, Data
+from segsuite.config.deeplabv3 import check_evaluation_stride
 from segsuite.config.full_resolution import check_full_resolution
 from segsuite.config.loss import CrossEntropyLoss, Loss
 from segsuite.config.model import Model
@@ -85,6 +86,11 @@ def validate(values: dict[str, Any], where: Callable[[tuple[str | int, ...]], st
             check_full_resolution(settings.model, settings.loss)
         except ConfigError as error:
             raise ConfigError(error.what, where(("train", "full_resolution")), error.advice) from None
+    if settings.evaluation.output_stride is not None:
+        try:
+            check_evaluation_stride(settings.model, settings.evaluation.output_stride)
+        except ConfigError as error:
+            raise ConfigError(error.what, where(("evaluation", "output_stride")), error.advice) from None
     return settings
 
 

@@ -1,5 +1,4 @@
-"""Building blocks of decoders, what guides their upsamplers, and initialisation that depends on a module's name
-only."""
+"""What guides the upsamplers of decoders, and initialisation that depends on a module's name only."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,17 +11,6 @@ from segsuite.encoders.library import Encoder
 from segsuite.upsamplers.base import Upsampler
 
 IMAGE_CHANNELS = 3
-
-
-class ConvBnRelu(nn.Sequential):
-    """(N, in_channels, H, W) -> (N, out_channels, H, W): 3x3 convolution without bias, batch norm, ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
 
 
 def guide_channels(encoder: Encoder, stride: int) -> int:

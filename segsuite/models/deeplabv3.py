@@ -6,7 +6,8 @@ have), 1x1 convolution to the classes, one enlargement to the image. DeepLabV3+ 
 enlarges by 4. Every enlargement is `upsampler`.
 
 Parameters and their names do not depend on the output stride: weights trained at 16 are evaluated at 8 by building
-the network with 8 and loading them; the rates double with `rates: null`, as in the paper (section 4.1).
+the network with 8 and loading them; the rates double with `rates: null`, as in the paper (section 4.1). The setting
+evaluation.output_stride does that (output_stride.py).
 """
 
 from abc import ABC, abstractmethod
@@ -18,8 +19,13 @@ from torch.nn import functional as F
 
 from segsuite.encoders import build_encoder
 from segsuite.encoders.library import Encoder
-from segsuite.models.aspp import ASPP, ConvBnRelu, FCNHead, rates_at
+from segsuite.models.aspp import ASPP, FCNHead, rates_at
 from segsuite.models.blocks import guide, guide_channels, initialise_by_name
+from segsuite.models.encoder_normalisation import normalise_encoder
+from segsuite.models.hybrid_dilation import dilate_stages
+from segsuite.models.hybrid_rates import check_hybrid_rates
+from segsuite.models.layer_settings import GROUPS
+from segsuite.models.layers import ConvNormAct, Layers
 from segsuite.models.network import Seam, SegmentationNetwork
 from segsuite.upsamplers import UpsamplerSetting, build_upsampler
 from segsuite.upsamplers.base import Upsampler
@@ -35,10 +41,11 @@ class DeepLab(nn.Module, ABC):
     forward, enlarged bilinearly.
     """
 
-    def __init__(self, encoder: Encoder, num_classes: int, aspp: ASPP, auxiliary_weight: float) -> None:
+    def __init__(self, encoder: Encoder, num_classes: int, aspp: ASPP, auxiliary_weight: float, layers: Layers) -> None:
         super().__init__()
         self.encoder, self.aspp, self.stride = encoder, aspp, encoder.strides[-1]
-        self.auxiliary = FCNHead(encoder.channels[-2], num_classes) if auxiliary_weight else None
+        self.auxiliary = FCNHead(encoder.channels[-2], num_classes, layers) if auxiliary_weight else None
+        self.attention, self.head_attention = layers.attend(aspp.channels), layers.attend(aspp.channels)
         self.auxiliary_weight = auxiliary_weight
         self.auxiliary_logits: Tensor | None = None
 
@@ -60,7 +67,7 @@ class DeepLab(nn.Module, ABC):
         self.auxiliary_logits = None
         if self.training and self.auxiliary is not None:
             self.auxiliary_logits = self.auxiliary(features[-2])
-        return self.logits(self.aspp(features[-1]), features)
+        return self.logits(self.attention(self.aspp(features[-1])), features)
 
     @abstractmethod
     def logits(self, context_NCHW: Tensor, features: Sequence[Tensor]) -> Tensor:
@@ -86,14 +93,16 @@ class DeepLabV3(DeepLab):
         upsampler: UpsamplerSetting,
         separable: bool = False,
         auxiliary_weight: float = 0.0,
+        layers: Layers | None = None,
     ) -> None:
-        super().__init__(encoder, num_classes, aspp, auxiliary_weight)
-        self.head = ConvBnRelu(aspp.channels, aspp.channels, separable=separable)
+        layers = layers or Layers()
+        super().__init__(encoder, num_classes, aspp, auxiliary_weight, layers)
+        self.head = ConvNormAct(aspp.channels, aspp.channels, separable=separable, layers=layers)
         self.classifier = nn.Conv2d(aspp.channels, num_classes, 1)
         self.upsampler = build_upsampler(upsampler, num_classes, num_classes, self.stride, guide_channels(encoder, 1))
 
     def logits(self, context_NCHW: Tensor, features: Sequence[Tensor]) -> Tensor:
-        coarse_NCHW: Tensor = self.classifier(self.head(context_NCHW))
+        coarse_NCHW: Tensor = self.classifier(self.head_attention(self.head(context_NCHW)))
         return coarse_NCHW
 
     def last_step(self) -> Upsampler:
@@ -117,15 +126,17 @@ class DeepLabV3Plus(DeepLab):
         separable: bool = True,
         auxiliary_weight: float = 0.0,
         low_level_channels: int = 48,
+        layers: Layers | None = None,
     ) -> None:
-        super().__init__(encoder, num_classes, aspp, auxiliary_weight)
+        layers = layers or Layers()
+        super().__init__(encoder, num_classes, aspp, auxiliary_weight, layers)
         width, factor = aspp.channels, self.stride // LOW_STRIDE
         self._low = encoder.strides.index(LOW_STRIDE)
-        self.low_level = ConvBnRelu(encoder.channels[self._low], low_level_channels, 1)
+        self.low_level = ConvNormAct(encoder.channels[self._low], low_level_channels, 1, layers=layers)
         self.upsampler = build_upsampler(upsampler, width, width, factor, encoder.channels[self._low])
         self.head = nn.Sequential(
-            ConvBnRelu(width + low_level_channels, width, separable=separable),
-            ConvBnRelu(width, width, separable=separable),
+            ConvNormAct(width + low_level_channels, width, separable=separable, layers=layers),
+            ConvNormAct(width, width, separable=separable, layers=layers),
         )
         self.classifier = nn.Conv2d(width, num_classes, 1)
         self.last_upsampler = build_upsampler(
@@ -136,7 +147,7 @@ class DeepLabV3Plus(DeepLab):
         low_NCHW = features[self._low]
         enlarged_NCHW = enlarge(self.upsampler, context_NCHW, low_NCHW)
         joined_NCHW = torch.cat([enlarged_NCHW, self.low_level(low_NCHW)], dim=1)
-        fine_NCHW: Tensor = self.classifier(self.head(joined_NCHW))
+        fine_NCHW: Tensor = self.classifier(self.head_attention(self.head(joined_NCHW)))
         return fine_NCHW
 
     def last_step(self) -> Upsampler:
@@ -164,26 +175,33 @@ def build_deeplabv3(
     output_stride: int = 16,
     rates: Sequence[int] | None = None,
     multi_grid: Sequence[int] | None = None,
+    hybrid_rates: Sequence[Sequence[int]] | None = None,
     aspp_channels: int = 256,
     image_pooling: bool = True,
     separable: bool = False,
     dropout: float = 0.5,
     upsampler: UpsamplerSetting = "bilinear",
     auxiliary_weight: float = 0.0,
+    encoder_normalisation: str = "own",
+    normalisation: str = "batch",
+    normalisation_groups: int = GROUPS,
+    activation: str = "relu",
+    attention: str = "none",
 ) -> SegmentationNetwork:
     """DeepLabV3 for images of any size.
 
     output_stride: of the encoder, 8, 16 or 32; rates: of the ASPP, None: the paper's at this stride; multi_grid: unit
-    rates of a ResNet's last blocks; separable: depthwise-separable 3x3 convolutions; dropout: probability after the
-    ASPP; auxiliary_weight: of the auxiliary head's loss, 0: no head. Raises ConfigError.
+    rates of a ResNet's last blocks; hybrid_rates: the rates themselves of the blocks of its last stages (see
+    hybrid_dilation.py); separable: depthwise-separable 3x3 convolutions; dropout: probability after the ASPP;
+    auxiliary_weight: of the auxiliary head's loss, 0: no head; encoder_normalisation: own, frozen_batch or
+    synchronised_batch; normalisation, activation and attention: see Layers. Raises ConfigError.
     """
-    built = build_encoder(encoder, weights, output_stride, multi_grid)
+    layers = Layers(normalisation, normalisation_groups, activation, attention=attention)
+    built = _encoder(encoder, weights, output_stride, multi_grid, hybrid_rates, encoder_normalisation)
     # draws are made by initialise_by_name below, and must not move the global generator
     with torch.random.fork_rng(devices=[]):
-        aspp = ASPP(
-            built.channels[-1], aspp_channels, rates or rates_at(output_stride), image_pooling, separable, dropout
-        )
-        core = DeepLabV3(built, num_classes, aspp, upsampler, separable, auxiliary_weight)
+        aspp = _aspp(built, aspp_channels, rates, image_pooling, separable, dropout, layers)
+        core = DeepLabV3(built, num_classes, aspp, upsampler, separable, auxiliary_weight, layers)
     return _network(core, built, num_classes)
 
 
@@ -195,6 +213,7 @@ def build_deeplabv3plus(
     output_stride: int = 16,
     rates: Sequence[int] | None = None,
     multi_grid: Sequence[int] | None = None,
+    hybrid_rates: Sequence[Sequence[int]] | None = None,
     aspp_channels: int = 256,
     low_level_channels: int = 48,
     image_pooling: bool = True,
@@ -202,16 +221,49 @@ def build_deeplabv3plus(
     dropout: float = 0.1,
     upsampler: UpsamplerSetting = "bilinear",
     auxiliary_weight: float = 0.0,
+    encoder_normalisation: str = "own",
+    normalisation: str = "batch",
+    normalisation_groups: int = GROUPS,
+    activation: str = "relu",
+    attention: str = "none",
 ) -> SegmentationNetwork:
     """DeepLabV3+ for images of any size; settings as of build_deeplabv3. low_level_channels: width of the encoder's
     feature of stride 4 in the decoder. Raises ConfigError."""
-    built = build_encoder(encoder, weights, output_stride, multi_grid)
+    layers = Layers(normalisation, normalisation_groups, activation, attention=attention)
+    built = _encoder(encoder, weights, output_stride, multi_grid, hybrid_rates, encoder_normalisation)
     with torch.random.fork_rng(devices=[]):
-        aspp = ASPP(
-            built.channels[-1], aspp_channels, rates or rates_at(output_stride), image_pooling, separable, dropout
+        aspp = _aspp(built, aspp_channels, rates, image_pooling, separable, dropout, layers)
+        core = DeepLabV3Plus(
+            built, num_classes, aspp, upsampler, separable, auxiliary_weight, low_level_channels, layers
         )
-        core = DeepLabV3Plus(built, num_classes, aspp, upsampler, separable, auxiliary_weight, low_level_channels)
     return _network(core, built, num_classes)
+
+
+def _encoder(
+    name: str,
+    weights: str,
+    output_stride: int,
+    multi_grid: Sequence[int] | None,
+    hybrid_rates: Sequence[Sequence[int]] | None,
+    normalisation: str,
+) -> Encoder:
+    check_hybrid_rates(name, hybrid_rates, multi_grid)
+    built = build_encoder(name, weights, output_stride, multi_grid)
+    dilate_stages(built.body, hybrid_rates or ())
+    return normalise_encoder(built, normalisation)
+
+
+def _aspp(
+    encoder: Encoder,
+    channels: int,
+    rates: Sequence[int] | None,
+    image_pooling: bool,
+    separable: bool,
+    dropout: float,
+    layers: Layers,
+) -> ASPP:
+    rates = rates or rates_at(encoder.strides[-1])
+    return ASPP(encoder.channels[-1], channels, rates, image_pooling, separable, dropout, layers)
 
 
 def _network(core: DeepLab, encoder: Encoder, num_classes: int) -> SegmentationNetwork:

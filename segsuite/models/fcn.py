@@ -16,7 +16,8 @@ What follows the paper, and what does not:
     width (the paper's is 4096). The image is not padded by 100 pixels: their zero padding keeps the size.
 
 Variant plain is the smallest network with several seams: the encoder cut at a stride (its later stages are neither
-held nor computed), one step of upsampler, batch norm and ReLU a halving, then a 1x1 convolution to the classes.
+held nor computed), one step of upsampler, normalisation and activation a halving, then a 1x1 convolution to the
+classes.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,10 @@ from segsuite.encoders import build_encoder
 from segsuite.encoders.cut import cut
 from segsuite.encoders.library import Encoder
 from segsuite.models.blocks import guide, guide_channels, initialise_by_name
+from segsuite.models.encoder_normalisation import normalise_encoder
 from segsuite.models.fcn_variants import SKIP_VARIANTS, check_variant, default_decoder_channels
+from segsuite.models.layer_settings import GROUPS
+from segsuite.models.layers import Layers
 from segsuite.models.matching import match_widths
 from segsuite.models.network import Seam, SegmentationNetwork, doubling_seams
 from segsuite.upsamplers import UpsamplerSetting, build_upsampler
@@ -121,16 +125,26 @@ def classifier_head(in_channels: int, channels: int) -> nn.Sequential:
 
 
 class PlainStep(nn.Module):
-    """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W): upsampler, batch norm, ReLU."""
+    """(N, in_channels, H, W) -> (N, out_channels, 2H, 2W): upsampler, normalisation, activation, then attention and
+    dropout where there are any."""
 
-    def __init__(self, upsampler: UpsamplerSetting, in_channels: int, out_channels: int, guide_channels: int) -> None:
+    def __init__(
+        self,
+        upsampler: UpsamplerSetting,
+        in_channels: int,
+        out_channels: int,
+        guide_channels: int,
+        layers: Layers,
+    ) -> None:
         super().__init__()
         self.upsampler: Upsampler = build_upsampler(upsampler, in_channels, out_channels, 2, guide_channels)
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm, self.activation = layers.norm(out_channels), layers.activate()
+        self.attention, self.dropout = layers.attend(out_channels), layers.drop()
 
     def forward(self, x_NCHW: Tensor, size: tuple[int, int], guide_NCHW: Tensor | None) -> Tensor:
-        y_NCHW: Tensor = self.norm(self.upsampler(x_NCHW, size=size, guide=guide_NCHW))
-        return y_NCHW.relu()
+        enlarged_NCHW = self.activation(self.norm(self.upsampler(x_NCHW, size=size, guide=guide_NCHW)))
+        y_NCHW: Tensor = self.dropout(self.attention(enlarged_NCHW))
+        return y_NCHW
 
 
 class PlainFCN(nn.Module):
@@ -145,14 +159,16 @@ class PlainFCN(nn.Module):
         num_classes: int,
         upsampler: UpsamplerSetting,
         decoder_channels: Sequence[int],
+        layers: Layers | None = None,
     ) -> None:
         super().__init__()
+        layers = layers or Layers()
         self.encoder, self.stride = encoder, encoder.strides[-1]
         self.target_strides = [self.stride >> (i + 1) for i in range(self.stride.bit_length() - 1)]
         widths = pairwise([encoder.channels[-1], *decoder_channels])
         with torch.random.fork_rng(devices=[]):
             self.steps = nn.ModuleList(
-                PlainStep(upsampler, wide, narrow, guide_channels(encoder, stride))
+                PlainStep(upsampler, wide, narrow, guide_channels(encoder, stride), layers)
                 for (wide, narrow), stride in zip(widths, self.target_strides, strict=True)
             )
             self.head = nn.Conv2d(decoder_channels[-1], num_classes, 1)
@@ -192,28 +208,45 @@ def build_fcn(
     decoder_channels: Sequence[int] | None = None,
     match: str = "none",
     match_to: UpsamplerSetting = "bilinear_conv",
+    encoder_normalisation: str = "own",
+    normalisation: str = "batch",
+    normalisation_groups: int = GROUPS,
+    activation: str = "relu",
+    attention: str = "none",
+    dropout: float = 0.0,
 ) -> SegmentationNetwork:
     """FCN for images of any size; see the top of this file.
 
     upsampler: of every seam; None: the paper's (plain: bilinear_conv). last_upsampler: of the last seam of 16s and
     8s, where it is another. head_channels: width of fc6 and fc7, None without. stride, decoder_channels (coarse to
-    fine, None: those of the U-Net), match and match_to (matching.py) belong to plain. Raises ConfigError for settings
-    that the variant has no use for.
+    fine, None: those of the U-Net), match and match_to (matching.py) belong to plain, and so do normalisation,
+    activation, attention and dropout (see Layers). encoder_normalisation: own, frozen_batch or synchronised_batch.
+    Raises ConfigError for settings that the variant has no use for.
     """
-    check_variant(variant, last_upsampler, head_channels, stride, decoder_channels, match)
+    check_variant(
+        variant,
+        last_upsampler,
+        head_channels,
+        stride,
+        decoder_channels,
+        match,
+        {"normalisation": normalisation, "activation": activation, "attention": attention, "dropout": dropout},
+    )
+    layers = Layers(normalisation, normalisation_groups, activation, dropout, attention)
     built = build_encoder(encoder, weights)
     core: SkipFCN | PlainFCN
     matched = None
+    built = normalise_encoder(cut(built, stride) if variant == "plain" else built, encoder_normalisation)
     if variant == "plain":
         widths, matched = match_widths(
-            lambda encoder, upsampler, widths: PlainFCN(encoder, num_classes, upsampler, widths),
-            built := cut(built, stride),
+            lambda encoder, upsampler, widths: PlainFCN(encoder, num_classes, upsampler, widths, layers),
+            built,
             upsampler or "bilinear_conv",
             decoder_channels or default_decoder_channels(stride),
             match,
             match_to,
         )
-        core = PlainFCN(built, num_classes, upsampler or "bilinear_conv", widths)
+        core = PlainFCN(built, num_classes, upsampler or "bilinear_conv", widths, layers)
     else:
         last = last_upsampler or upsampler or FIXED_BILINEAR
         core = SkipFCN(built, num_classes, SKIP_VARIANTS[variant], upsampler or LEARNED_BILINEAR, last, head_channels)

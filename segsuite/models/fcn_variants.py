@@ -14,7 +14,13 @@ TAKEN_BY: dict[str, tuple[str, ...]] = {
     "stride": ("plain",),
     "decoder_channels": ("plain",),
     "match": ("plain",),
+    "normalisation": ("plain",),  # the paper's have neither normalisation nor features to put anything on
+    "activation": ("plain",),
+    "attention": ("plain",),
+    "dropout": ("plain",),
 }
+LAYERS: dict[str, object] = {"normalisation": "batch", "activation": "relu", "attention": "none", "dropout": 0.0}
+"""Settings of the plain variant's layers that the paper's variants leave at their defaults."""
 DECODER_CHANNELS = (256, 128, 64, 32, 16)
 """Widths of the plain variant at strides 16, 8, 4, 2, 1: those of the U-Net."""
 
@@ -26,6 +32,7 @@ def check_variant(
     stride: int,
     decoder_channels: Sequence[int] | None,
     match: str,
+    layers: Mapping[str, object] = LAYERS,
 ) -> None:
     """Raises ConfigError, quoting both values, when something is set that `variant` has no use for, or the widths do
     not fit the stride."""
@@ -37,6 +44,7 @@ def check_variant(
         "stride": None if stride == 8 else stride,
         "decoder_channels": None if decoder_channels is None else list(decoder_channels),
         "match": None if match == "none" else match,
+        **{name: None if layers[name] == default else layers[name] for name, default in LAYERS.items()},
     }
     for setting, value in given.items():
         if value is not None and variant not in TAKEN_BY[setting]:

@@ -8,14 +8,18 @@ from torch import Tensor, nn
 from segsuite.encoders import build_encoder
 from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError
-from segsuite.models.blocks import ConvBnRelu, guide, guide_channels, initialise_by_name
+from segsuite.models.blocks import guide, guide_channels, initialise_by_name
+from segsuite.models.encoder_normalisation import normalise_encoder
+from segsuite.models.layer_settings import GROUPS
+from segsuite.models.layers import ConvNormAct, Layers
 from segsuite.models.matching import match_widths
 from segsuite.models.network import Seam, SegmentationNetwork, doubling_seams
 from segsuite.upsamplers import UpsamplerSetting, build_upsampler
 
 
 class DecoderBlock(nn.Module):
-    """Upsampler to twice the size and `out_channels`, the skip beside it, two conv-bn-relu.
+    """Upsampler to twice the size and `out_channels`, the skip beside it, two convolutions with normalisation and
+    activation, then attention and dropout where there are any.
 
     (N, in_channels, H, W), a skip (N, skip_channels, 2H, 2W) or None, and, where the upsampler needs it, a guide
     (N, guide_channels, 2H, 2W) -> (N, out_channels, 2H, 2W).
@@ -28,12 +32,15 @@ class DecoderBlock(nn.Module):
         skip_channels: int,
         guide_channels: int,
         out_channels: int,
+        layers: Layers,
     ) -> None:
         super().__init__()
         self.upsampler = build_upsampler(upsampler, in_channels, out_channels, 2, guide_channels)
         self.convs = nn.Sequential(
-            ConvBnRelu(out_channels + skip_channels, out_channels), ConvBnRelu(out_channels, out_channels)
+            ConvNormAct(out_channels + skip_channels, out_channels, layers=layers),
+            ConvNormAct(out_channels, out_channels, layers=layers),
         )
+        self.attention, self.dropout = layers.attend(out_channels), layers.drop()
 
     def forward(self, x_NCHW: Tensor, skip_NCHW: Tensor | None, guide_NCHW: Tensor | None = None) -> Tensor:
         # the size of the skip: some backbones (Inception) round it otherwise than by halving
@@ -41,7 +48,7 @@ class DecoderBlock(nn.Module):
         enlarged_NCHW = self.upsampler(x_NCHW, size=size, guide=guide_NCHW)
         if skip_NCHW is not None:
             enlarged_NCHW = torch.cat([enlarged_NCHW, skip_NCHW], dim=1)
-        y_NCHW: Tensor = self.convs(enlarged_NCHW)
+        y_NCHW: Tensor = self.dropout(self.attention(self.convs(enlarged_NCHW)))
         return y_NCHW
 
 
@@ -57,8 +64,10 @@ class UNet(nn.Module):
         num_classes: int,
         upsampler: UpsamplerSetting,
         decoder_channels: Sequence[int],
+        layers: Layers | None = None,
     ) -> None:
         super().__init__()
+        layers = layers or Layers()
         self.encoder = encoder
         self.stride = encoder.strides[-1]
         halvings = self.stride.bit_length() - 1
@@ -81,6 +90,7 @@ class UNet(nn.Module):
                     skip_channels.get(stride, 0),
                     guide_channels(encoder, stride),
                     widths[i + 1],
+                    layers,
                 )
                 for i, stride in enumerate(self.skip_strides)
             )
@@ -118,22 +128,30 @@ def build_unet(
     decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
     match: str = "none",
     match_to: UpsamplerSetting = "bilinear_conv",
+    encoder_normalisation: str = "own",
+    normalisation: str = "batch",
+    normalisation_groups: int = GROUPS,
+    activation: str = "relu",
+    attention: str = "none",
+    dropout: float = 0.0,
 ) -> SegmentationNetwork:
     """U-Net for images of any size.
 
     encoder, weights: names of that family; upsampler, match_to: a name or a mapping (see segsuite.upsamplers);
-    decoder_channels: coarse to fine; match: none, parameters or multiply_adds (see matching.py).
+    decoder_channels: coarse to fine; match: none, parameters or multiply_adds (see matching.py);
+    encoder_normalisation: own, frozen_batch or synchronised_batch; the others: see Layers. Raises ConfigError.
     """
-    built = build_encoder(encoder, weights)
+    layers = Layers(normalisation, normalisation_groups, activation, dropout, attention)
+    built = normalise_encoder(build_encoder(encoder, weights), encoder_normalisation)
     widths, matched = match_widths(
-        lambda encoder, upsampler, widths: UNet(encoder, num_classes, upsampler, widths),
+        lambda encoder, upsampler, widths: UNet(encoder, num_classes, upsampler, widths, layers),
         built,
         upsampler,
         decoder_channels,
         match,
         match_to,
     )
-    core = UNet(built, num_classes, upsampler, widths)
+    core = UNet(built, num_classes, upsampler, widths, layers)
     network = SegmentationNetwork(core, num_classes, built, core.stride, core.stride, core.seams())
     network.matched = matched
     return network

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from segsuite.encoders.library import Encoder
 from segsuite.models.fcn import PlainFCN, SkipFCN
+from segsuite.models.layers import Layers
 from segsuite.models.network import SegmentationNetwork
 from segsuite.models.unet import UNet
 from segsuite.upsamplers import INITIALISATIONS, UPSAMPLERS
@@ -52,6 +53,11 @@ def unet(upsampler: Setting, without: tuple[int, ...] = ()) -> UNet:
     return UNet(encoder(5, without), CLASSES, upsampler, (16, 12, 8, 8, 6))
 
 
+def layered_unet(upsampler: Setting, without: tuple[int, ...] = ()) -> UNet:
+    layers = Layers("group", 4, "silu", 0.1, "scse")
+    return UNet(encoder(5, without), CLASSES, upsampler, (16, 12, 8, 8, 6), layers)
+
+
 def skip_fcn(finest_stride: int) -> Callable[..., SkipFCN]:
     return lambda upsampler, without=(): SkipFCN(
         encoder(5, without), CLASSES, finest_stride, upsampler, upsampler, head_channels=7
@@ -64,6 +70,7 @@ def plain_fcn(upsampler: Setting, without: tuple[int, ...] = ()) -> PlainFCN:
 
 CORES: dict[str, Callable[..., Any]] = {
     "unet": unet,
+    "unet layered": layered_unet,
     "fcn 32s": skip_fcn(32),
     "fcn 16s": skip_fcn(16),
     "fcn 8s": skip_fcn(8),

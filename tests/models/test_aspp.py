@@ -9,7 +9,9 @@ from torchvision.models.segmentation.deeplabv3 import ASPP as TorchvisionASPP
 from torchvision.models.segmentation.fcn import FCNHead as TorchvisionFCNHead
 
 from segsuite.errors import ConfigError
-from segsuite.models.aspp import ASPP, ConvBnRelu, FCNHead, ImagePooling, PooledBatchNorm, rates_at
+from segsuite.models.aspp import ASPP, FCNHead, ImagePooling, rates_at
+from segsuite.models.layer_settings import NORMALISATIONS
+from segsuite.models.layers import ConvNormAct, Layers
 
 
 def copied_in_order(source: nn.Module, target: nn.Module) -> None:
@@ -55,7 +57,7 @@ def test_auxiliary_head_equals_that_of_torchvision() -> None:
 
 def test_a_separable_convolution_is_a_filter_a_channel_and_a_mix() -> None:
     torch.manual_seed(0)
-    block = ConvBnRelu(3, 4, rate=2, separable=True).double().eval()
+    block = ConvNormAct(3, 4, rate=2, separable=True).double().eval()
     x_NCHW = torch.randn(1, 3, 5, 6, dtype=torch.float64)
     depthwise, pointwise = block[0].weight.detach(), block[3].weight.detach()
     padded = nn.functional.pad(x_NCHW, (2, 2, 2, 2))
@@ -81,26 +83,10 @@ def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize(("batch", "training"), [(3, True), (1, False), (3, False)])
-def test_pooled_batch_norm_is_batch_norm_where_that_is_defined(batch: int, training: bool) -> None:
-    reference, ours = shaken(nn.BatchNorm2d(4)), PooledBatchNorm(4).double()
-    ours.load_state_dict(reference.state_dict())
-    x_NC11 = torch.randn(batch, 4, 1, 1, dtype=torch.float64)
-    assert torch.equal(ours.train(training)(x_NC11), reference.train(training)(x_NC11))
-    assert all(torch.equal(a, b) for a, b in zip(ours.buffers(), reference.buffers(), strict=True))
-
-
-def test_a_batch_of_one_trains_with_running_statistics_and_leaves_them() -> None:
-    norm = shaken(PooledBatchNorm(4))
-    before = {name: value.clone() for name, value in norm.named_buffers()}
-    x_NC11 = torch.randn(1, 4, 1, 1, dtype=torch.float64)
-    assert torch.equal(norm.train()(x_NC11), norm.eval()(x_NC11))
-    assert all(torch.equal(value, before[name]) for name, value in norm.named_buffers())
-
-
 @pytest.mark.parametrize("batch", [1, 2])
-def test_image_pooling_trains_on_any_batch(batch: int) -> None:
-    pooling = ImagePooling(3, 4).train()
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_image_pooling_trains_on_any_batch(normalisation: str, batch: int) -> None:
+    pooling = ImagePooling(3, 4, Layers(normalisation)).train()
     x_NCHW = torch.randn(batch, 3, 5, 7, requires_grad=True)
     y_NCHW = pooling(x_NCHW)
     assert y_NCHW.shape == (batch, 4, 5, 7)
