@@ -1,6 +1,7 @@
 """`segsuite run`."""
 
 import argparse
+import shlex
 import sys
 from typing import Any
 
@@ -15,6 +16,10 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--workers", type=_workers, default=1, metavar="N|auto", help="trials at a time; auto: what suits the machine"
     )
+    run.add_argument("--on", choices=("local", "slurm"), default="local", help="this machine (default), or a cluster")
+    run.add_argument("--profile", metavar="NAME|FILE", help="on slurm: a site profile, see slurm/README.md")
+    run.add_argument("--dry-run", action="store_true", help="on slurm: print what would be submitted, submit nothing")
+    run.add_argument("--live-code", action="store_true", help="on slurm: no copy of the code; edits reach queued trials")
     run.add_argument(
         "--per-device", type=_positive, default=1, metavar="K", help="trials at a time on a GPU; default: 1"
     )
@@ -40,6 +45,8 @@ def _run(given: argparse.Namespace) -> int:
 
     experiment = load(given.experiment, given.overrides)
     display = Display()
+    if given.on == "slurm":
+        return _submit(given, experiment)
     check_writable(experiment)
     check_data(experiment, display.console)
     outcome = run(experiment, display, given.workers, given.per_device)
@@ -50,3 +57,34 @@ def _run(given: argparse.Namespace) -> int:
         print("stopped; the same command continues", file=sys.stderr)
         return EXIT_PREEMPTED
     return EXIT_FAILED if outcome.failed else EXIT_DONE
+
+
+def _submit(given: argparse.Namespace, experiment: Any) -> int:
+    from rich.console import Console
+
+    from segsuite.experiment import plural
+    from segsuite.launch.check import check_data
+    from segsuite.launch.freeze import check_writable
+    from segsuite.launch.slurm.profile import read_profile
+    from segsuite.launch.slurm.reconcile import submit
+
+    name, profile = read_profile(given.profile)
+    if not given.dry_run:
+        check_writable(experiment)
+        check_data(experiment, Console(highlight=False, soft_wrap=True))
+    overrides = [word for text in given.overrides for word in ("--set", text)]
+    report = ["report", str(experiment.path.resolve()), *overrides]
+    found = submit(experiment, profile, report, given.dry_run, given.live_code)
+    print(f"{experiment.name}: {found.difference.words()}")
+    if given.dry_run:
+        for command in found.commands:
+            print(shlex.join(command))
+        print(f"nothing was submitted (profile: {name})")
+    elif found.jobs:
+        *arrays, report_job = found.jobs
+        count = plural(len(found.difference.missing), "trial")
+        print(f"submitted {count} as {', '.join(arrays)}, the report after them as {report_job}")
+        print(f"`segsuite status {experiment.path}` follows them")
+    else:
+        print("nothing to submit")
+    return EXIT_DONE

@@ -138,3 +138,15 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def put_in_place(folder: Path, target: Path) -> None:
+    """Gives a finished folder its name in one step; when another process has been quicker, its folder stays and this
+    one goes."""
+    with _disk_errors(target):
+        try:
+            os.rename(folder, target)
+        except OSError:
+            if not target.is_dir():
+                raise
+            shutil.rmtree(folder)

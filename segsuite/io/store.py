@@ -27,6 +27,12 @@ def state(folder: Path) -> str:
     )
 
 
+def log_file(folder: Path) -> Path:
+    """What the trial's last attempt printed: log.txt, or where a cluster keeps it."""
+    on_cluster = folder / "slurm.log"
+    return on_cluster if on_cluster.exists() else folder / "log.txt"
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The mapping in a JSON file, or None when the file is absent or not whole."""
     try:

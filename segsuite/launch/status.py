@@ -53,5 +53,5 @@ def describe(trial: Trial, state: str) -> dict[str, Any]:
             found["seconds_left"] = per_epoch * (planned - len(epochs))
     if state == "failed":
         failure = store.read_json(trial.folder / "failure.json") or {}
-        found |= {"reason": failure.get("reason"), "log": str(trial.folder / "log.txt")}
+        found |= {"reason": failure.get("reason"), "log": str(store.log_file(trial.folder))}
     return found

@@ -24,6 +24,8 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.is_set = False
+        self.told_to_leave = False
+        """Whether the signal was SIGTERM, which clusters send for preemption and cancellation."""
 
     def set(self, *_: object) -> None:
         """Asks for a stop. Only sets a flag: saving inside a signal handler corrupts what the handler interrupts."""
@@ -39,6 +41,7 @@ class StopRequest:
         stops at once."""
 
         def terminate(*_: object) -> None:
+            self.told_to_leave = True
             self.set()
             # A cluster signals the loader's workers, too: torch would raise at their death, perhaps within a save.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,6 +1,8 @@
 """`python -m segsuite.trial RUN_DIRECTORY`: one attempt of a trial as a process.
 
 Exit codes: 0, result.json is written; 1, failure.json says why; 75, stopped on request, another attempt continues.
+Within a SLURM job also 143, told to leave by SIGTERM: SLURM queues the job again itself after a preemption, and must
+not be asked to after scancel; and 75 when another process runs the trial, such as one on a node taken for dead.
 """
 
 import contextlib
@@ -11,10 +13,12 @@ import threading
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from segsuite.errors import EXIT_DONE, SegsuiteError
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, ClaimError, Preempted, SegsuiteError
 from segsuite.io.atomic import finite
 from segsuite.train.callbacks import StopRequest
 from segsuite.trial import run_trial
+
+EXIT_TOLD_TO_LEAVE = 143
 
 
 def main(folder: Path) -> int:
@@ -29,8 +33,17 @@ def main(folder: Path) -> int:
         run_trial(folder, lambda event: _tell(channel, event), stop)
     except SegsuiteError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return error.exit_code
+        return _exit_code(error, stop)
     return EXIT_DONE
+
+
+def _exit_code(error: SegsuiteError, stop: StopRequest) -> int:
+    if "SLURM_JOB_ID" in os.environ:
+        if isinstance(error, ClaimError):
+            return EXIT_PREEMPTED
+        if isinstance(error, Preempted) and stop.told_to_leave:
+            return EXIT_TOLD_TO_LEAVE
+    return error.exit_code
 
 
 def _stop_without_launcher(stop: StopRequest) -> None:

@@ -3,60 +3,15 @@
 import io
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from segsuite.experiment import Experiment, load
+from segsuite.experiment import Experiment
 from segsuite.io import atomic
-from segsuite.launch import display as display_module
 from segsuite.launch.display import Display, duration
-
-TEXT = """\
-name: small
-question: 'Which [bold]one[/bold] of [/these]?'
-data: {name: shapes}
-model: {name: unet}
-compare:
-  budget: {"[red]short[/red]": {train.epochs: 2}, "long [/x]": {train.epochs: 4}}
-seeds: [0, 1]
-"""
-
-
-class Clock:
-    """A monotonic clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
-    monkeypatch.chdir(tmp_path)
-    Path("small.yaml").write_text(TEXT)
-    return load(Path("small.yaml"))
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(display_module, "time", clock)
-    return clock
-
-
-@pytest.fixture
-def pipe() -> Console:
-    return Console(file=io.StringIO(), highlight=False, width=60)
-
-
-@pytest.fixture
-def terminal() -> Console:
-    return Console(file=io.StringIO(), highlight=False, force_terminal=True, width=120, color_system=None)
+from tests.launch.displays import Clock, epoch, rendered, text
 
 
 @pytest.fixture
@@ -67,21 +22,6 @@ def live(experiment: Experiment, terminal: Console) -> Iterator[Display]:
     display.starts(experiment.trials[1])
     yield display
     display.end()
-
-
-def text(console: Console) -> str:
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
-def rendered(display: Display) -> str:
-    with display.console.capture() as captured:
-        display.console.print(display._render())
-    return captured.get()
-
-
-def epoch(number: int, **event: Any) -> dict[str, Any]:
-    return {"phase": "epoch", "epoch": number, "epochs": 4, "loss": 0.5, "miou": None} | event
 
 
 def test_a_pipe_gets_a_line_for_each_event_and_no_escapes(experiment: Experiment, pipe: Console, clock: Clock) -> None:
@@ -212,53 +152,6 @@ def test_what_has_ended_stays_on_the_terminal(live: Display, terminal: Console, 
     live.ends(experiment.trials[1])
     live.end()
     assert "finished: long [/x], seed 0: mIoU - in" in text(terminal)
-
-
-def test_each_of_several_workers_has_a_row_on_a_terminal(experiment: Experiment, terminal: Console) -> None:
-    display = Display(terminal)
-    display.begin(experiment, finished=0, workers=2)
-    for trial in experiment.trials[:2]:
-        display.starts(trial)
-    display.progress(experiment.trials[1], epoch(2, loss=0.125))
-    first, short, long = rendered(display).splitlines()[:3]
-    display.end()
-    assert first.startswith("trials 1 to 2 of 4")
-    assert "[red]short[/red], seed 0" in short
-    assert "starting" in short
-    assert "long [/x], seed 0" in long
-    assert "epoch 3 of 4   loss 0.125" in long
-
-
-def test_lines_of_several_workers_name_their_trial(experiment: Experiment, pipe: Console) -> None:
-    display = Display(pipe)
-    display.begin(experiment, finished=0, workers=2)
-    for trial in experiment.trials[:2]:
-        display.starts(trial)
-    display.progress(experiment.trials[1], epoch(1))
-    display.progress(experiment.trials[0], {"phase": "warning", "warning": "slow"})
-    lines = text(pipe).splitlines()
-    assert lines[0] == "small: 4 trials (2 arms x 2 seeds), 2 at a time"
-    assert lines[-2:] == ["  long [/x], seed 0: epoch 2 of 4, loss 0.500", "  [red]short[/red], seed 0: warning: slow"]
-
-
-def test_the_time_left_counts_all_workers(experiment: Experiment, clock: Clock) -> None:
-    display = Display(Console(file=io.StringIO()))
-    display.begin(experiment, finished=0, workers=2)
-    for trial in experiment.trials[:2]:
-        display.starts(trial)
-    clock.now += 60
-    for trial in experiment.trials[:2]:
-        display.ends(trial)
-    assert display._left() == ", 1 min 00 s left"
-
-
-def test_a_trial_that_another_launcher_took_is_no_work_of_this_run(experiment: Experiment, pipe: Console) -> None:
-    display = Display(pipe)
-    display.begin(experiment, finished=0, workers=2)
-    display.starts(experiment.trials[0])
-    display.leaves(experiment.trials[0])
-    display.starts(experiment.trials[1])
-    assert "trial 1 of 4: long [/x], seed 0" in text(pipe).splitlines()[-1]
 
 
 def test_nothing_is_drawn_when_all_is_finished(experiment: Experiment, terminal: Console) -> None:

@@ -1,0 +1,137 @@
+"""Site profiles: what a cluster wants to be told, as sbatch options. slurm/profiles/*.yaml; chosen by --profile."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from segsuite import yaml_io
+from segsuite.config.base import Settings
+from segsuite.errors import ConfigError, unknown_name
+
+ENVIRONMENT = "SEGSUITE_SLURM_PROFILE"
+FOLDER = Path("slurm/profiles")
+
+# Nothing that a shell, or sbatch's own reading of its options, could take for more than one word.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9./][A-Za-z0-9._:,=+@/|&*()\[\]%-]{0,199}$")]
+Time = Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}(:\d{2}){0,2}$")]
+Memory = Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]
+Option = Literal[
+    "begin", "clusters", "comment", "cpus-per-gpu", "exclude", "exclusive", "gpu-bind", "gpus-per-task", "licenses",
+    "mem-per-cpu", "mem-per-gpu", "network", "nice", "nodelist", "power", "priority", "reservation", "switches", "tmp",
+    "wckey",
+]  # fmt: skip
+
+
+class Profile(Settings):
+    """How jobs are asked for at one site."""
+
+    partition: Word | None = None
+    """Partition, or several with commas. None: the site's default."""
+    account: Word | None = None
+    """Account that is charged."""
+    qos: Word | None = None
+    """Quality of service."""
+    constraint: Word | None = None
+    """Features of nodes, e.g. `a100|h100`."""
+    gres: Word | None = None
+    """Generic resources of a node, e.g. `gpu:a100:1`; sites differ in whether they take this or gpus_per_node."""
+    gpus_per_node: Word | int | None = None
+    """GPUs of a node, e.g. `1` or `a100:1`."""
+    cpus: int = Field(4, ge=1)
+    """CPU cores of a task, at least 1; a trial computes with as many threads."""
+    mem: Memory | None = None
+    """Memory of a node, e.g. `16G`. None: the site's default."""
+    time: Time = "04:00:00"
+    """Longest time of an attempt, [days-]hours:minutes:seconds; a trial that needs longer saves and is queued again."""
+    signal_seconds: int = Field(180, ge=30, le=3600)
+    """Seconds before the end of that time at which a trial is told to save, 30 to 3600; SLURM may be 60 s early."""
+    attempts: int = Field(10, ge=1)
+    """Attempts of a trial, at least 1, after which it is not queued again by itself."""
+    throttle: int | None = Field(None, ge=1)
+    """Trials of an experiment at a time, at least 1. None: as many as the site lets."""
+    modules: tuple[Word, ...] = ()
+    """Environment modules that are loaded first."""
+    container: tuple[Word, ...] = ()
+    """Words before the command of a trial, e.g. [apptainer, exec, --nv, image.sif]."""
+    python: Word | None = None
+    """Python that runs trials, e.g. /shared/venv/bin/python. None: the one that runs this command."""
+    options: dict[Option, Word | int] = Field(default_factory=dict)
+    """Further options of sbatch, without their dashes."""
+
+    @model_validator(mode="after")
+    def _time_to_save(self) -> "Profile":
+        # SLURM may signal a minute early; what is left must be enough to start in.
+        if seconds(self.time) < self.signal_seconds + 120:
+            raise ValueError(
+                f"time {self.time} must be at least two minutes more than signal_seconds {self.signal_seconds}"
+            )
+        return self
+
+    def sbatch_options(self) -> list[str]:
+        """The options of sbatch that this profile means."""
+        named: dict[str, str | int | None] = {
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "constraint": self.constraint,
+            "gres": self.gres,
+            "gpus-per-node": self.gpus_per_node,
+            "cpus-per-task": self.cpus,
+            "mem": self.mem,
+            "time": self.time,
+            "signal": f"USR1@{self.signal_seconds}",
+        }
+        named |= {str(name): value for name, value in self.options.items()}
+        return [f"--{name}={value}" for name, value in named.items() if value is not None]
+
+
+def seconds(time: str) -> int:
+    """Seconds in a time as SLURM writes it: minutes, minutes:seconds, hours:minutes:seconds, or days-hours:....
+
+    >>> [seconds(time) for time in ("5", "5:30", "1:00:00", "1-2", "1-02:30:00")]
+    [300, 330, 3600, 93600, 95400]
+    """
+    days, dash, rest = time.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:  # days-hours[:minutes[:seconds]]
+        hours, minutes, left = (*parts, 0, 0)[:3]
+    else:
+        hours, minutes, left = {1: (0, *parts, 0), 2: (0, *parts), 3: tuple(parts)}[len(parts)]
+    return ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + left
+
+
+def read_profile(name: str | None) -> tuple[str, Profile]:
+    """The profile `name`: a YAML file, or one in slurm/profiles; None: that of SEGSUITE_SLURM_PROFILE, else
+    `default`, else an empty one. Returns its name, too."""
+    wanted = name or os.environ.get(ENVIRONMENT)
+    known = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    if wanted is None:
+        if "default" not in known:
+            return "none", Profile()
+        wanted = "default"
+    path = Path(wanted) if wanted.endswith((".yaml", ".yml")) else known.get(wanted)
+    if path is None:
+        advice = f"profiles are read from {FOLDER}; a path to a .yaml works, too"
+        raise ConfigError(unknown_name("profile", wanted, list(known)), "--profile", advice)
+    source = yaml_io.read_file(path)
+    try:
+        return path.stem, Profile.model_validate(source.value)
+    except ValidationError as error:
+        raise ConfigError.of(_problem(source, dict(item)) for item in error.errors(include_url=False)) from None
+
+
+def _problem(source: yaml_io.Source, item: dict[str, Any]) -> ConfigError:
+    path = tuple(part for part in item["loc"] if part != "[key]")
+    name, advice = ".".join(map(str, path)), "slurm/README.md lists the keys of a profile"
+    if not path:
+        return ConfigError(str(item["msg"]).removeprefix("Value error, "), source.where(path), advice)
+    if item["type"] == "extra_forbidden":
+        return ConfigError(unknown_name("key", name, list(Profile.model_fields)), source.where(path), advice)
+    if item["type"] == "string_pattern_mismatch":
+        return ConfigError(f"{name}: {item['input']!a} is no plain word of its kind", source.where(path), advice)
+    message = str(item["msg"])
+    return ConfigError(
+        f"{name}: {message[0].lower()}{message[1:]}, not {item['input']!r:.80}", source.where(path), advice
+    )

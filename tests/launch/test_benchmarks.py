@@ -1,0 +1,100 @@
+"""The benchmarks of the checkout: every script is listed, and runs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from segsuite.cli import main
+from segsuite.errors import ConfigError
+from segsuite.launch.benchmarks import FOLDER, benchmarks, run_benchmark
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPTS = {path.stem for path in (REPOSITORY / "benchmarks").glob("*.py") if "\ndef main()" in path.read_text("utf-8")}
+SCRIPT = '"""Says what it was given.\n\nMore."""\nimport sys\ndef main():\n    print(sys.argv[1:])\nmain()\n'
+
+
+def test_every_benchmark_of_the_checkout_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == SCRIPTS
+    assert {"losses", "full_resolution_loss", "upsamplers", "overhead", "precision", "startup"} <= SCRIPTS
+
+
+def test_the_list_is_json_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {one["name"] for one in found} == SCRIPTS
+    assert all(one["what"].endswith(".") for one in found)
+
+
+def test_an_unknown_name_is_told_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "loses"]) == 2
+    assert "did you mean 'losses'" in capsys.readouterr().err
+
+
+def test_without_a_checkout_one_sentence_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as found:
+        benchmarks(tmp_path / "benchmarks")
+    assert "pip install -e" in found.value.advice
+
+
+def test_arguments_reach_the_script(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "echo.py").write_text(SCRIPT, encoding="utf-8")
+    (tmp_path / "shared.py").write_text("VALUE = 1\n", encoding="utf-8")
+    assert benchmarks(tmp_path) == {"echo": "Says what it was given."}
+    assert run_benchmark("echo", ["--rounds", "3"], tmp_path) == 0
+    assert capfd.readouterr().out == "['--rounds', '3']\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        (["losses", "--rounds", "3"], ["--rounds", "3"]),
+        (["losses", "--threads", "2", "--json"], ["--threads", "2", "--json"]),
+        (["--json", "losses", "--rounds", "3"], ["--rounds", "3", "--json"]),
+        (["losses", "--", "--layout", "channels_last"], ["--layout", "channels_last"]),
+        (["losses", "--help"], ["--help"]),
+    ],
+)
+def test_what_follows_the_name_is_for_the_script(
+    given: list[str], passed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[str, list[str]]] = []
+
+    def record(name: str, words: list[str]) -> int:
+        called.append((name, words))
+        return 0
+
+    monkeypatch.setattr("segsuite.launch.benchmarks.run_benchmark", record)
+    assert main(["bench", *given]) == 0
+    assert called == [("losses", passed)]
+
+
+def test_the_exit_code_is_that_of_the_script(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("def main():\n    raise SystemExit(3)\nmain()\n", encoding="utf-8")
+    assert run_benchmark("bad", [], tmp_path) == 3
+
+
+def run(name: str, *arguments: str) -> str:
+    """What a benchmark prints, started as a user does."""
+    command = [sys.executable, "-m", "segsuite", "bench", name, *arguments]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SCRIPTS - {"sampling"}))
+def test_every_benchmark_runs_with_its_smallest_settings(name: str) -> None:
+    assert FOLDER == REPOSITORY / "benchmarks"
+    found = json.loads(run(name, "--small", "--rounds", "1", "--json"))
+    assert found["benchmark"] == name
+    assert found["tables"]
+
+
+@pytest.mark.slow
+def test_the_draws_of_camvid_are_counted(camvid_root: Path) -> None:
+    assert "bicyclist" in run("sampling", "--epochs", "1", "--root", str(camvid_root))

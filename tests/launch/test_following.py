@@ -1,0 +1,97 @@
+"""`segsuite logs` and `segsuite why`."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from segsuite.cli import main
+from segsuite.experiment import Trial
+from segsuite.io import atomic, claims, store
+from segsuite.launch.freeze import freeze
+from tests.reliability.trials import trials_of, write_experiment
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write_experiment(tmp_path, seeds=[0, 1, 2])
+
+
+@pytest.fixture
+def trials(path: Path) -> tuple[Trial, ...]:
+    finished, failed, new = trials_of(path)
+    atomic.write_json(freeze(finished) / "result.json", {})
+    store.record_failure(freeze(failed), "Died", "the reason", "the place", "the advice")
+    (failed.folder / "log.txt").write_text("first\nlast\n")
+    return finished, failed, new
+
+
+def test_why_tells_of_all_that_ended_badly(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"{trials[1].id} tiny, seed 1: failed",
+        "  why: the reason",
+        "  where: the place",
+        "  to do: the advice",
+    ]
+
+
+def test_why_of_one_trial_shows_the_end_of_its_log(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", str(path), trials[1].id[:6]]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["  | first", "  | last"]
+
+
+def test_why_as_json(path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", str(path), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["id"], told["state"], told["reason"]) == (trials[1].id, "failed", "the reason")
+
+
+def test_nothing_to_explain_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["why", str(write_experiment(tmp_path))]) == 0
+    assert capsys.readouterr().out == "no trial has ended without a result\n"
+
+
+def test_an_id_that_is_none_names_the_nearest(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = trials[0].id[:-1] + ("0" if trials[0].id[-1] != "0" else "1")
+    assert main(["logs", str(path), wrong]) == 2
+    assert trials[0].id in capsys.readouterr().err
+
+
+def test_an_ambiguous_id_is_refused(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["logs", str(path), ""]) == 2
+    assert "3 trials begin with ''" in capsys.readouterr().err
+
+
+def test_logs_are_printed(path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["logs", str(path), trials[1].id]) == 0
+    assert capsys.readouterr().out == "first\nlast\n"
+
+
+def test_logs_are_followed_until_the_trial_has_ended(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segsuite.commands.following.LOOK_SECONDS", 0.01)
+    begun = threading.Event()
+
+    def write() -> None:
+        with claims.claim(trials[1].folder):
+            begun.set()
+            time.sleep(0.2)
+            with open(trials[1].folder / "log.txt", "a") as log:
+                log.write("later\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait(10)
+    assert main(["logs", str(path), trials[1].id, "--follow"]) == 0
+    writer.join()
+    assert capsys.readouterr().out == "first\nlast\nlater\n"
