@@ -91,9 +91,8 @@ lock:
 	@echo "requirements.lock: $$(grep -c == requirements.lock) packages"
 
 bench: $(STAMP)
-	@for script in benchmarks/*.py; do \
-	    [ -f "$$script" ] || { echo "benchmarks/ holds no script"; exit 2; }; \
-	    echo "$$script"; $(BIN)/python "$$script" || exit 1; \
+	@for name in $$(grep -l '^def main' benchmarks/*.py); do \
+	    name=$$(basename "$$name" .py); echo "segsuite bench $$name"; $(BIN)/segsuite bench "$$name" || exit 1; \
 	done
 
 clean:

@@ -8,15 +8,20 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from segsuite.datasets.base import SegmentationDataset
+from segsuite.datasets.repeat_factors import Floats, times_in_an_epoch
 from segsuite.datasets.transforms import Transform
 
-Key = tuple[int, int]
+Key = tuple[int, int] | tuple[int, int, int]
+"""Epoch and index; and the number of the copy, 1 or more, of an image that comes again in the epoch."""
+
 Sample = dict[str, Any]
 
 
 class Samples(Dataset[Sample]):
     """Samples of a dataset by key (epoch, index), augmented by `transform` with a seed made of (seed, epoch, index).
 
+    An image that comes more than once in an epoch has a key (epoch, index, copy) for each further time, so that it is
+    augmented anew.
     A sample is {"image": (3,H,W) uint8 or float32 in 0..1, "label": (H,W) uint8 with 255 void, "index": int}.
     The epoch is part of the key because a copy of it in a long-lived worker would go stale.
     """
@@ -35,10 +40,10 @@ class Samples(Dataset[Sample]):
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> Sample:
-        epoch, index = key
+        epoch, index, *copy = key
         image, label = self._read(index)
         if self.transform is not None:
-            image, label = self.transform(image, label, sample_seed(self.seed, epoch, index))
+            image, label = self.transform(image, label, sample_seed(self.seed, epoch, index, *copy))
         return {
             "image": torch.from_numpy(image).permute(2, 0, 1),
             "label": torch.from_numpy(label),
@@ -53,16 +58,20 @@ class Samples(Dataset[Sample]):
         return self._cache[index]
 
 
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """A 32-bit seed that differs for each (seed, epoch, index)."""
-    return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1)[0])
+def sample_seed(seed: int, epoch: int, index: int, *copy: int) -> int:
+    """A 32-bit seed that differs for each (seed, epoch, index), and for each `copy` from 1 on."""
+    return int(np.random.SeedSequence((seed, epoch, index, *copy)).generate_state(1)[0])
 
 
 class EpochSampler(Sampler[Key]):
-    """Keys of one epoch in an order that is a function of (seed, epoch); `start` skips what was done already."""
+    """Keys of one epoch in an order that is a function of (seed, epoch); `start` skips what was done already.
 
-    def __init__(self, indices: Sequence[int], seed: int, shuffle: bool = True) -> None:
-        self.indices, self.seed, self.shuffle = list(indices), seed, shuffle
+    With `factors` (one for each of `indices`) images come in proportion to them, and some not at all: see
+    `repeat_factors.times_in_an_epoch`. The length of an epoch stays the number of indices.
+    """
+
+    def __init__(self, indices: Sequence[int], seed: int, shuffle: bool = True, factors: Floats | None = None) -> None:
+        self.indices, self.seed, self.shuffle, self.factors = list(indices), seed, shuffle, factors
         self.epoch, self.start = 0, 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -73,11 +82,19 @@ class EpochSampler(Sampler[Key]):
         return len(self.indices)
 
     def __iter__(self) -> Iterator[Key]:
-        order = (
-            np.random.default_rng((self.seed, self.epoch)).permutation(self.indices) if self.shuffle else self.indices
-        )
         start, self.start = self.start, 0
-        return iter([(self.epoch, int(index)) for index in order[start:]])
+        return iter(self._keys()[start:])
+
+    def _keys(self) -> list[Key]:
+        if not self.shuffle:
+            return [(self.epoch, index) for index in self.indices]
+        generator = np.random.default_rng((self.seed, self.epoch))
+        if self.factors is None:
+            return [(self.epoch, int(index)) for index in generator.permutation(self.indices)]
+        keys: list[Key] = []
+        for index, times in zip(self.indices, times_in_an_epoch(self.factors, generator), strict=True):
+            keys += [(self.epoch, index, copy) if copy else (self.epoch, index) for copy in range(times)]
+        return [keys[place] for place in generator.permutation(len(keys))]
 
 
 class ResumableLoader(DataLoader[Sample]):
@@ -104,12 +121,17 @@ class ResumableLoader(DataLoader[Sample]):
         self._skip = state["done"]
 
 
-def training_loader(samples: Samples, indices: Sequence[int], batch_size: int, workers: int) -> ResumableLoader:
-    """Shuffled batches. A last, smaller batch is dropped, since batch normalisation needs more than one value."""
+def training_loader(
+    samples: Samples, indices: Sequence[int], batch_size: int, workers: int, factors: Floats | None = None
+) -> ResumableLoader:
+    """Shuffled batches; images come in proportion to `factors`, if given (see EpochSampler).
+
+    A last, smaller batch is dropped, since batch normalisation needs more than one value.
+    """
     return ResumableLoader(
         samples,
         batch_size,
-        sampler=EpochSampler(indices, samples.seed),
+        sampler=EpochSampler(indices, samples.seed, factors=factors),
         drop_last=len(indices) >= batch_size,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.datasets.base import VOID, Label
+from segsuite.datasets.rare_objects import Place, mean_square, objects_in, scattered
 
 RENDERER_VERSION = 1
 """Part of the dataset's fingerprint: raise it with every change of a pixel."""
@@ -19,6 +20,9 @@ RENDERER_VERSION = 1
 PX = 1 / 96
 """One pixel at the default height, in units of the image height."""
 VOID_BAND = PX
+
+MARKER_INRADIUS, SPOT_RADIUS = (2.2, 3.4), (2.2, 3.2)
+"""Ranges in pixels at the default height."""
 
 BACKGROUND, GROUND, BLOB, BUILDING, RING, WIRE, MARKER, SPOT = range(8)
 
@@ -28,20 +32,30 @@ Field = Callable[[Array, Array], Array]
 Box = tuple[float, float, float, float]
 
 
-def render_scene(scene_seed: int, split: int, index: int, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Label]:
-    """Image (H, W, 3) uint8 and label (H, W) uint8 of one scene at `size` (H, W)."""
+def render_scene(
+    scene_seed: int, split: int, index: int, size: tuple[int, int], rare_share: float | None = None
+) -> tuple[NDArray[np.uint8], Label]:
+    """Image (H, W, 3) uint8 and label (H, W) uint8 of one scene at `size` (H, W).
+
+    With a `rare_share`, markers and spots have half of that share of the split's pixels each, and scenes that differ in
+    it differ in these objects alone.
+    """
     # Geometry and sensor noise have a stream each: the number of pixels must not move an object.
-    geometry, noise = (
-        np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence([scene_seed, split, index]).spawn(2)
+    geometry, noise, rare = (
+        np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence([scene_seed, split, index]).spawn(3)
     )
     canvas = _Canvas(size)
     _paint_background(canvas, geometry)
     if geometry.random() < 0.85:
         _paint_ground(canvas, geometry)
     painters = ((_paint_building, 1.3), (_paint_blob, 1.7), (_paint_ring, 1.2), (_paint_wire, 1.1))
-    for paint, mean in (*painters, (_paint_marker, 1.9), (_paint_spot, 2.1)):
+    rare_painters = ((_paint_marker, 1.9), (_paint_spot, 2.1)) if rare_share is None else ()
+    for paint, mean in (*painters, *rare_painters):
         for _ in range(int(mean + geometry.uniform(-0.8, 0.8) + 0.5)):
             paint(canvas, geometry)
+    if rare_share is not None:
+        offsets = np.random.default_rng((scene_seed, split)).random(2)
+        _paint_rare(canvas, rare, rare_share, offsets, index)
     return canvas.exposed(geometry, noise), canvas.label
 
 
@@ -229,10 +243,23 @@ def _paint_wire(canvas: _Canvas, rng: np.random.Generator) -> None:
     canvas.paint(WIRE, (0, low, width, high), distance, lambda x, y: tone)
 
 
-def _paint_marker(canvas: _Canvas, rng: np.random.Generator) -> None:
+def _paint_rare(canvas: _Canvas, rng: np.random.Generator, share: float, offsets: Array, index: int) -> None:
+    """As many markers and spots as have half of `share` of the pixels each; no other object hides a part of them."""
+    areas = (3 * np.sqrt(3) * mean_square(*MARKER_INRADIUS), np.pi * mean_square(*SPOT_RADIUS))
+    means = [share / 2 * canvas.aspect / (area * PX**2) for area in areas]
+    counts = [objects_in(mean, offset, index) for mean, offset in zip(means, offsets, strict=True)]
+    reaches = (2 * MARKER_INRADIUS[1] * PX, SPOT_RADIUS[1] * PX)
+    markers, spots = scattered(rng, canvas.aspect, counts, reaches, VOID_BAND)
+    for centre in markers:
+        _paint_marker(canvas, rng, centre)
+    for centre in spots:
+        _paint_spot(canvas, rng, centre)
+
+
+def _paint_marker(canvas: _Canvas, rng: np.random.Generator, centre: Place | None = None) -> None:
     """A small bright triangle."""
-    cx, cy = _place(canvas, rng)
-    inner, angle = rng.uniform(2.2, 3.4) * PX, rng.uniform(0, 2 * np.pi)
+    cx, cy = centre or _place(canvas, rng)
+    inner, angle = rng.uniform(*MARKER_INRADIUS) * PX, rng.uniform(0, 2 * np.pi)
     sides = [(np.cos(angle + k), np.sin(angle + k)) for k in (0.0, 2 * np.pi / 3, 4 * np.pi / 3)]
     body = _colour(rng, (0.1, 0.19), (0.7, 1.0), (0.85, 1.0))
 
@@ -245,10 +272,10 @@ def _paint_marker(canvas: _Canvas, rng: np.random.Generator) -> None:
     canvas.paint(MARKER, (cx - reach, cy - reach, cx + reach, cy + reach), distance, lambda x, y: body)
 
 
-def _paint_spot(canvas: _Canvas, rng: np.random.Generator) -> None:
+def _paint_spot(canvas: _Canvas, rng: np.random.Generator, centre: Place | None = None) -> None:
     """A tiny disc, the rarest class: bright pink with a lighter core."""
-    cx, cy = _place(canvas, rng)
-    radius = rng.uniform(2.2, 3.2) * PX
+    cx, cy = centre or _place(canvas, rng)
+    radius = rng.uniform(*SPOT_RADIUS) * PX
     rim = _colour(rng, (0.85, 1.0), (0.55, 0.9), (0.85, 1.0))
 
     def colour(x: Array, y: Array) -> Array:

@@ -13,10 +13,16 @@ from segsuite.datasets.scenes import RENDERER_VERSION, render_scene
 from segsuite.errors import ConfigError, unknown_name
 
 SPLITS = ("train", "val", "test")
+MAX_RARE_SHARE = 0.1
+"""Small objects that keep a distance find no place for more."""
 
 
 class Shapes(SegmentationDataset):
-    """`size` is (height, width) in pixels, `scene_seed` picks the scenes, *_images the splits' lengths."""
+    """`size` is (height, width) in pixels, `scene_seed` picks the scenes, *_images the splits' lengths.
+
+    `rare_share`: the share of all pixels that markers and spots have together, half each, above 0 to 0.1, in each split
+    of images that are between half and twice as wide as high; by default about two of each are in an image.
+    """
 
     classes = ("background", "ground", "blob", "building", "ring", "wire", "marker", "spot")
     palette = (
@@ -33,6 +39,7 @@ class Shapes(SegmentationDataset):
         val_images: int = 60,
         test_images: int = 60,
         scene_seed: int = 0,
+        rare_share: float | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ConfigError(unknown_name("split of shapes", split, SPLITS))
@@ -43,6 +50,11 @@ class Shapes(SegmentationDataset):
                 advice="Give a positive height and width, and no negative count or seed.",
             )
         self.split, self.size, self.scene_seed = split, (int(size[0]), int(size[1])), int(scene_seed)
+        if rare_share is not None and not 0 < rare_share <= MAX_RARE_SHARE:
+            raise ConfigError(
+                f"rare_share of shapes is {rare_share}", advice=f"Give a share above 0 to {MAX_RARE_SHARE}."
+            )
+        self.rare_share = rare_share
         self._length = lengths[SPLITS.index(split)]
 
     def __len__(self) -> int:
@@ -56,8 +68,9 @@ class Shapes(SegmentationDataset):
     def read(self, index: int) -> tuple[Image, Label]:
         if not 0 <= index < self._length:
             raise IndexError(index)
-        return render_scene(self.scene_seed, SPLITS.index(self.split), index, self.size)
+        return render_scene(self.scene_seed, SPLITS.index(self.split), index, self.size, self.rare_share)
 
     def fingerprint(self) -> str:
         meaning = (RENDERER_VERSION, self.classes, self.split, self.size, self._length, self.scene_seed)
-        return hashlib.sha256(repr(meaning).encode()).hexdigest()[:16]
+        rare = () if self.rare_share is None else (self.rare_share,)
+        return hashlib.sha256(repr((*meaning, *rare)).encode()).hexdigest()[:16]

@@ -85,6 +85,7 @@ def fit_or_resume(
     run.rewind(epochs_done(checkpoint_io.load(resume)) if resume else 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a setting of ours, on purpose
+        warnings.filterwarnings("ignore", ".*`srun` command is available.*")  # no trial needs it, within a job or not
         warnings.filterwarnings("ignore", ".*treespec, LeafSpec.* is deprecated")  # Lightning's own use of torch
         warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
         trainer.fit(module, training, validation, ckpt_path=resume, weights_only=True)

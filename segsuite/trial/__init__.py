@@ -23,6 +23,7 @@ from segsuite.losses.full_resolution import build_fused_loss
 from segsuite.losses.gradient_norm import MeasuredLoss
 from segsuite.models import build_model
 from segsuite.models.network import SegmentationNetwork
+from segsuite.models.output_stride import at_output_stride
 from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import StopRequest
 from segsuite.train.checkerboard import CheckerboardMeasurement, measure_at_the_end
@@ -69,6 +70,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             fit_to_labels(network, data, run)
             atomic.write_json(folder / "manifest.json", describe(data, network, machine))
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
+            network = network_to_score(trial, network, data)
             load_chosen_checkpoint(trial, network, run)
             result = score(trial, data, network, machine, folder, stop, report) | of_loss
             run.finish(result)
@@ -97,7 +99,7 @@ def subject(trial: Frozen, folder: Path) -> Subject:
 def prepare(trial: Frozen) -> Machine:
     """Threads, device, precision and the global seeds."""
     started = time.time()
-    torch.set_num_threads(trial.settings.execution.threads or usable_cores())
+    torch.set_num_threads(trial.settings.execution.threads or default_threads())
     device = resolve_device(trial.settings.execution.device)
     pl.seed_everything(trial.seed, workers=False, verbose=False)
     if device == "cuda":
@@ -105,10 +107,13 @@ def prepare(trial: Frozen) -> Machine:
     return Machine(device, resolve_precision(trial.settings.train.precision, device), started)
 
 
-def build_network(trial: Frozen, data: TrialData) -> SegmentationNetwork:
-    """The network, its random weights a function of the trial's seed alone."""
+def build_network(trial: Frozen, data: TrialData, output_stride: int | None = None) -> SegmentationNetwork:
+    """The network, its random weights a function of the trial's seed alone; at another output stride if one is
+    given."""
     torch.manual_seed(trial.seed)
     settings = trial.settings.model.model_dump()
+    if output_stride is not None:
+        settings = at_output_stride(settings, output_stride)
     network = build_model(settings.pop("name"), data.num_classes, **settings)
     return network.to(memory_format=torch.channels_last)
 
@@ -158,6 +163,12 @@ def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, An
     return resolve_loss(settings.loss.model_dump(), samples.dataset, data.training.sampler.indices)
 
 
+def network_to_score(trial: Frozen, network: SegmentationNetwork, data: TrialData) -> SegmentationNetwork:
+    """`network`, or one at evaluation.output_stride, into which its weights are still to be loaded."""
+    output_stride = trial.settings.evaluation.output_stride
+    return network if output_stride is None else build_network(trial, data, output_stride)
+
+
 def load_chosen_checkpoint(trial: Frozen, network: SegmentationNetwork, run: RunDirectory) -> None:
     """The weights that are scored, read from the file: a resumed and an uninterrupted trial score the same ones."""
     path = run.best_checkpoint if trial.settings.evaluation.checkpoint == "best" else run.last_checkpoint
@@ -191,6 +202,10 @@ def score(
     return result
 
 
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
+def default_threads() -> int:
+    """CPU threads for computing: OMP_NUM_THREADS if it is set, which clusters and a launcher of several workers do;
+    else all cores that this process may use."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,15 +1,20 @@
 """The datasets and loaders of a trial."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch.utils.data import DataLoader
 
-from segsuite.config import TrialSettings
+from segsuite.config import Augment, TrialSettings
 from segsuite.datasets import build_dataset
 from segsuite.datasets.base import SegmentationDataset
+from segsuite.datasets.class_crops import ClassAwarePlacement
 from segsuite.datasets.loader import ResumableLoader, Samples, evaluation_loader, training_loader
-from segsuite.datasets.transforms import build_transform
+from segsuite.datasets.repeat_factors import Floats, repeat_factors
+from segsuite.datasets.statistics import label_counts
+from segsuite.datasets.transforms import Transform, build_transform
+from segsuite.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,14 @@ def build_data(settings: TrialSettings) -> TrialData:
     execution = settings.execution
 
     def samples(split: str, augmented: bool) -> tuple[Samples, range]:
-        transform = build_transform(**settings.augment.model_dump()) if augmented else None
+        transform = training_transform(settings.augment, datasets[split]) if augmented else None
         count = min(overfit or len(datasets[split]), len(datasets[split]))
         return Samples(datasets[split], settings.seed, transform, execution.cache_images), range(count)
 
-    training = training_loader(*samples("train", not overfit), settings.train.batch_size, execution.workers)
+    chosen, indices = samples("train", not overfit)
+    threshold = None if overfit else settings.train.repeat_threshold
+    factors = None if threshold is None else factors_of(datasets["train"], indices, threshold)
+    training = training_loader(chosen, indices, settings.train.batch_size, execution.workers, factors)
     loaders = {
         split: evaluation_loader(*samples(split, False), execution.evaluation_batch_size, execution.workers)
         for split in {watched, scored}
@@ -57,4 +65,34 @@ def build_data(settings: TrialSettings) -> TrialData:
         samples(scored, False)[1],
         datasets["train"].classes,
         "-".join(datasets[split].fingerprint() for split in ("train", scored)),
+    )
+
+
+def training_transform(augment: Augment, training: SegmentationDataset) -> Transform:
+    """The augmentation of the training images; their labels are counted when crops are placed by rarity."""
+    options = augment.model_dump()
+    classes = options.pop("crop_classes")
+    if classes["probability"] == 0 and classes["max_share"] == 1:
+        return build_transform(**options)
+    shares_C = [0.0] * training.num_classes
+    if classes["probability"] > 0 and classes["temperature"] is not None:
+        pixels_C = label_counts(training).pixels_C
+        shares_C = [pixels / max(1, sum(pixels_C)) for pixels in pixels_C]
+    return build_transform(**options, placement=ClassAwarePlacement(shares_C, **classes))
+
+
+def factors_of(training: SegmentationDataset, indices: Sequence[int], threshold: float) -> Floats:
+    """The repeat factors of the training images. Raises ConfigError when they would all be drawn alike."""
+    pixels_NC = label_counts(training).of(indices).pixels_NC
+    factors_N = repeat_factors(pixels_NC, threshold)
+    if factors_N.min() < factors_N.max():
+        return factors_N
+    frequency_C = (pixels_NC > 0).mean(axis=0)
+    shares = [(float(share), name) for share, name in zip(frequency_C, training.classes, strict=True) if share > 0]
+    share, rarest = min(shares, default=(1.0, "none"))
+    raise ConfigError(
+        f"train.repeat_threshold: {threshold:g} changes nothing: it draws all training images equally often",
+        advice=f"raise it above {share:.4g}, the share of images that hold the rarest class, {rarest}"
+        if threshold <= share < 1
+        else "leave it out: the images do not differ by their rarest class",
     )

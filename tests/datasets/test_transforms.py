@@ -114,6 +114,23 @@ def test_the_random_scale_covers_its_range() -> None:
     assert 110 <= max(heights) <= 121
 
 
+def test_scale_place_and_flip_are_drawn_apart() -> None:
+    """From ramps as channels: their slope tells the scale and the flip, their beginning the crop's place."""
+    height, width, crop, count = 90, 120, (30, 40), 400
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    image = np.stack([rows / height, columns / width, np.zeros_like(rows)], axis=-1)
+    transform = build_transform(crop=crop, scale=(0.6, 1.4), horizontal_flip=0.5)
+    drawn = []
+    for seed in range(count):
+        out, _ = transform(image, np.zeros((height, width), np.uint8), seed)
+        scale = (crop[0] - 11) / ((out[-6, 20, 0] - out[5, 20, 0]) * height)
+        top, left = out[5, 20, 0] * height - 5 / scale, min(out[15, 5, 1], out[15, -6, 1]) * width - 5 / scale
+        flipped = out[15, 0, 1] > out[15, -1, 1]
+        drawn.append((scale, top / (height - crop[0] / scale), left / (width - crop[1] / scale), flipped))
+    correlations = np.corrcoef(np.array(drawn, dtype=np.float64).T)[np.triu_indices(4, 1)]
+    assert np.abs(correlations).max() < 4 / np.sqrt(count)  # four standard errors of independent draws
+
+
 def test_a_label_scaled_down_by_3_takes_the_centre_of_each_cell() -> None:
     mask = np.arange(9 * 12, dtype=np.uint8).reshape(9, 12)
     image = np.zeros((9, 12, 3), np.uint8)

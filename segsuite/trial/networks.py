@@ -1,0 +1,50 @@
+"""The network of a trial before and after training, for looking at: no data of it is read but the scored split."""
+
+from pathlib import Path
+
+import torch
+
+from segsuite.config import TrialSettings
+from segsuite.datasets import build_dataset
+from segsuite.datasets.base import SegmentationDataset
+from segsuite.errors import ConfigError
+from segsuite.io.store import RunDirectory, state
+from segsuite.models import build_model
+from segsuite.models.network import SegmentationNetwork
+from segsuite.models.output_stride import at_output_stride
+from segsuite.train import checkpoint_io
+
+
+def scored_dataset(settings: TrialSettings) -> SegmentationDataset:
+    """The split that the trial is scored on. Raises ConfigError or DataError when it is not there."""
+    options = settings.data.model_dump(exclude={"name"})
+    return build_dataset(settings.data.name, settings.evaluation.split, **options)
+
+
+def network_at_the_start(settings: TrialSettings, num_classes: int) -> SegmentationNetwork:
+    """As a trial with these settings starts: pretrained and random weights, these by its seed."""
+    torch.manual_seed(settings.seed)
+    options = settings.model.model_dump()
+    return build_model(options.pop("name"), num_classes, **options).eval()
+
+
+def trained_network(folder: Path, settings: TrialSettings, num_classes: int) -> SegmentationNetwork:
+    """With the weights that the finished trial in `folder` was scored with; its pretrained weights are not needed.
+
+    Raises ConfigError when it has not finished or its checkpoint is not there, SegsuiteError when that is damaged.
+    """
+    if state(folder) != "finished":
+        raise ConfigError("the trial has not finished", str(folder), "run the experiment first")
+    options = settings.model.model_dump()
+    if settings.evaluation.output_stride is not None:
+        options = at_output_stride(options, settings.evaluation.output_stride)
+    name = options.pop("name")
+    network = build_model(name, num_classes, **options | ({"weights": "none"} if "weights" in options else {}))
+    run = RunDirectory(folder)
+    path = run.best_checkpoint if settings.evaluation.checkpoint == "best" else run.last_checkpoint
+    try:
+        weights = checkpoint_io.network_weights(checkpoint_io.load(path))
+    except FileNotFoundError as error:
+        raise ConfigError("the trial has no checkpoint any more", str(path), "run the trial again") from error
+    network.load_state_dict(weights)
+    return network.eval()
