@@ -77,8 +77,8 @@ def build_transform(
 
     def transform(image: np.ndarray, mask: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = of_bytes if image.dtype == np.uint8 else of_floats
-        # One generator for all steps: `set_random_seed` gives each step its own of the same seed, which ties them: large
-        # scales went with crops at the bottom and no flip (correlation .999 and -.86 over 400 seeds).
+        # One generator for all steps: `set_random_seed` gives each its own of the same seed, which ties them: large
+        # scales went with crops at the bottom and no flip (correlations of .999 and -.86 over 400 seeds).
         chosen.set_random_state(np.random.default_rng(seed), random.Random(seed))
         out = chosen(image=image, mask=mask)
         return out["image"], out["mask"].astype(np.uint8, copy=False)
