@@ -9,9 +9,10 @@ Contract (tests/contracts/test_encoders.py): `build_encoder(name, weights, outpu
   * `mean`, `std`: RGB on the 0..1 scale, as the weights expect; `weights_file`: the local file they came
     from, or None.
 
-Names: those of segmentation-models-pytorch, common timm names, and `tu-<name>` for any timm model with
-features of strides 2..32 (or 4..32). weights: "none" (random; never downloads), "imagenet" (a local file when
-there is one, else a download: see weights.py), or the path of a .safetensors, .pth or .pt file. This module
+Names: those of segmentation-models-pytorch, common timm names, `tu-<name>` for any timm model with features of
+strides 2..32 (or 4..32), and `tv-<name>` for backbones that only torchvision has. TABLE says what is proved of which;
+row_of(name) is None for names that are not in it. weights: "none" (random; never downloads), "imagenet" (a local file
+when there is one, else a download: see weights.py), or the path of a .safetensors, .pth or .pt file. This module
 imports no torch.
 """
 
@@ -21,34 +22,41 @@ from typing import TYPE_CHECKING
 from segsuite.encoders.names import (
     SMP_NATIVE,
     TIMM_COMMON,
+    TORCHVISION,
     canonical_name,
     check_dilatable,
     check_encoder_name,
     check_multi_grid,
+    check_output_stride,
     dilatable,
 )
+from segsuite.encoders.table import TABLE, Row, row_of
 
 if TYPE_CHECKING:
     from segsuite.encoders.library import Encoder
 
 __all__ = [
     "ENCODERS",
+    "TABLE",
+    "Row",
     "build_encoder",
     "canonical_name",
     "check_dilatable",
     "check_encoder_name",
     "check_multi_grid",
+    "check_output_stride",
     "dilatable",
+    "row_of",
 ]
 
-ENCODERS: dict[str, tuple[str, ...]] = {"smp": SMP_NATIVE, "timm": TIMM_COMMON}
+ENCODERS: dict[str, tuple[str, ...]] = {"smp": SMP_NATIVE, "timm": TIMM_COMMON, "torchvision": TORCHVISION}
 
 
 def build_encoder(
-    name: str, weights: str = "none", output_stride: int = 32, multi_grid: Sequence[int] | None = None
+    name: str, weights: str = "none", output_stride: int | None = None, multi_grid: Sequence[int] | None = None
 ) -> "Encoder":
-    """The encoder `name`. output_stride: 8, 16 or 32; multi_grid: unit rates of a ResNet's last blocks (see
-    dilation.py).
+    """The encoder `name`. output_stride: 8, 16 or 32, None: its own; multi_grid: unit rates of a ResNet's last blocks
+    (see dilation.py).
 
     Raises ConfigError for an unknown name, weights that are missing or do not fit, or a dilation that it cannot
     have.

@@ -32,8 +32,6 @@ def dilate(body: nn.Module, name: str, output_stride: int, multi_grid: Sequence[
 
     Raises ConfigError when that is not possible for the encoder `name`.
     """
-    if output_stride not in (8, 16, LAST_STRIDE):
-        raise ConfigError(f"output stride {output_stride} is none of 8, 16, 32", "model.output_stride", "take 16")
     if output_stride < LAST_STRIDE:
         check_dilatable(name)
         try:

@@ -1,4 +1,5 @@
-"""Encoders of segmentation-models-pytorch, which also wraps timm (`tu-`), behind the suite's interface."""
+"""Encoders of segmentation-models-pytorch, which also wraps timm (`tu-`), and of torchvision (`tv-`, graphs.py), behind
+the suite's interface."""
 
 import warnings
 from collections.abc import Sequence
@@ -9,7 +10,8 @@ import timm
 from torch import Tensor, nn
 
 from segsuite.encoders.dilation import dilate
-from segsuite.encoders.names import canonical_name
+from segsuite.encoders.graphs import GraphBody
+from segsuite.encoders.names import TORCHVISION, canonical_name, check_output_stride
 from segsuite.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, load_pretrained, pretrained
 from segsuite.errors import ConfigError, unknown_name
 
@@ -38,17 +40,23 @@ class Encoder(nn.Module):
 
 
 def build(
-    name: str, weights: str = "none", output_stride: int = 32, multi_grid: Sequence[int] | None = None
+    name: str, weights: str = "none", output_stride: int | None = None, multi_grid: Sequence[int] | None = None
 ) -> Encoder:
     """The encoder `name` with its weights; see the package docstring. Raises ConfigError."""
+    if output_stride is None:
+        output_stride = 32
+    else:
+        check_output_stride(name, output_stride)
     body = construct(canonical_name(name))
     dilate(body, name, output_stride, multi_grid)
     return Encoder(name, body, weights, output_stride)
 
 
 def construct(smp_name: str, depth: int = 5) -> nn.Module:
-    """The smp encoder with random weights and the features of strides up to 2^depth. Raises ConfigError when
-    timm does not know the name or it has other strides."""
+    """The smp encoder, or torchvision's, with random weights and the features of strides up to 2^depth. Raises
+    ConfigError when timm does not know the name or it has other strides."""
+    if smp_name in TORCHVISION:
+        return GraphBody(smp_name.removeprefix("tv-"), depth)
     check_timm_name(smp_name)
     with warnings.catch_warnings():
         # smp calls its own `timm-` names deprecated; they are kept for results that were made with them

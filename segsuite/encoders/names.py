@@ -2,13 +2,14 @@
 
 SMP_NATIVE are the names of segmentation-models-pytorch 0.6.0 (its `timm-` names are old copies of what `tu-`
 gives); TIMM_COMMON are timm names that may be written without the prefix `tu-`. Any other timm model is
-`tu-<timm name>`.
+`tu-<timm name>`. TORCHVISION are backbones that neither has. What is proved of which is in table.py.
 """
 
 import difflib
 import re
 from collections.abc import Sequence
 
+from segsuite.encoders.table import TABLE, row_of, with_output_stride
 from segsuite.errors import ConfigError, unknown_name
 
 SMP_NATIVE: tuple[str, ...] = (
@@ -41,9 +42,12 @@ TIMM_COMMON: tuple[str, ...] = (
     "mobilenetv4_conv_small",
     "mnasnet_100", "ghostnet_100", "repvgg_a0", "regnetx_002", "regnety_002", "regnety_004",
     "resnet18d", "resnet26d", "resnet34d", "resnet50d", "res2net50_26w_4s", "resnest50d", "seresnet50",
+    "skresnet18", "skresnet34",
     "xception41", "xception65", "hrnet_w18_small", "hrnet_w18", "dla34",
     "convnext_atto", "convnext_nano", "convnext_tiny", "convnext_small", "convnextv2_tiny", "pvt_v2_b0",
 )  # fmt: skip
+
+TORCHVISION: tuple[str, ...] = tuple(name for name, row in TABLE.items() if row.library == "torchvision")
 
 # Families whose strides can be replaced by dilation exactly (dilation.py says what that means, and
 # tests/encoders/test_dilation.py proves it on members of each), as regular expressions of the name without `tu-`,
@@ -70,7 +74,7 @@ _TIMM_NAME = re.compile(r"tu-[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)?")
 
 
 def canonical_name(name: str) -> str:
-    """The name that smp knows: a native one as it is, a common timm one with `tu-` before it.
+    """The name that smp knows: a native one as it is, a common timm one with `tu-` before it; torchvision's stay.
 
     >>> canonical_name("resnet18"), canonical_name("tf_efficientnet_lite0")
     ('resnet18', 'tu-tf_efficientnet_lite0')
@@ -82,11 +86,12 @@ def canonical_name(name: str) -> str:
 def check_encoder_name(name: str) -> None:
     """Raises ConfigError with the nearest valid name; that `tu-<name>` is a timm model is checked when it is
     built."""
-    if name in SMP_NATIVE or name in TIMM_COMMON or _TIMM_NAME.fullmatch(name):
+    if name in SMP_NATIVE + TIMM_COMMON + TORCHVISION or _TIMM_NAME.fullmatch(name):
         return
     raise ConfigError(
-        unknown_name("encoder", name, SMP_NATIVE + TIMM_COMMON),
-        advice="take a valid name, or tu-<name> for any other timm model",
+        unknown_name("encoder", name, SMP_NATIVE + TIMM_COMMON + TORCHVISION),
+        advice="take a valid name (`segsuite encoders` lists those that are proved), or tu-<name> for any other timm "
+        "model",
     )
 
 
@@ -96,19 +101,36 @@ def dilatable(name: str) -> bool:
     >>> dilatable("resnet50"), dilatable("tu-resnet50.a1_in1k"), dilatable("mit_b0")
     (True, True, False)
     """
-    return any(re.fullmatch(pattern, _family(name)) for pattern in DILATABLE)
+    row = row_of(name)
+    return 8 in row.output_strides if row else any(re.fullmatch(pattern, _family(name)) for pattern in DILATABLE)
 
 
 def check_dilatable(name: str) -> None:
-    """Raises ConfigError that names encoders with dilation unless `name` is one of them."""
+    """Raises ConfigError that names the encoders with dilation unless `name` is one of them."""
     if dilatable(name):
         return
     near = difflib.get_close_matches(name, [known for known in SMP_NATIVE + TIMM_COMMON if dilatable(known)], n=3)
-    known = dict.fromkeys([*near, "resnet50", "mobilenetv3_large_100", "tf_efficientnet_lite0", "convnext_tiny"])
+    known = dict.fromkeys([*near, *with_output_stride(8)])
     raise ConfigError(
         f"the strides of encoder '{name}' cannot be replaced by dilation",
         advice=f"take output_stride: 32, or an encoder with dilation: {', '.join(known)}",
     )
+
+
+def check_output_stride(name: str, output_stride: int) -> None:
+    """Raises ConfigError that names encoders unless the last feature of `name` can have that stride."""
+    if output_stride not in (8, 16, 32):
+        raise ConfigError(f"output stride {output_stride} is none of 8, 16, 32", "model.output_stride", "take 16")
+    if output_stride < 32:
+        check_dilatable(name)
+    row = row_of(name)
+    if row and output_stride not in row.output_strides:
+        own = " or ".join(map(str, row.output_strides))
+        raise ConfigError(
+            f"encoder '{name}' has no features of stride {output_stride}",
+            "model.output_stride",
+            f"take {own}, or an encoder that has them: {', '.join(with_output_stride(output_stride))}",
+        )
 
 
 def check_multi_grid(name: str, multi_grid: Sequence[int]) -> None:

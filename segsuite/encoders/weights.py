@@ -1,13 +1,13 @@
 """Where encoder weights come from, and loading them without silence about what did not fit.
 
 weights = "none" | "imagenet" | path of a .safetensors, .pth or .pt file with timm's (for `tu-`) or smp's key
-names. "imagenet" looks for `<name>.safetensors` (name without `tu-`) in the folders of SEGSUITE_WEIGHTS
-(separated as PATH is), then in data/weights and ../shared/weights of the working folder (the latter is shared
-between checkouts), and downloads otherwise.
+names, or torchvision's (for `tv-`). "imagenet" looks for `<name>.safetensors` (name without `tu-` or `tv-`), or
+torchvision's file under its own name, in the folders of SEGSUITE_WEIGHTS (separated as PATH is), then in data/weights
+and ../shared/weights of the working folder (the latter is shared between checkouts), and downloads otherwise.
 
-Preprocessing follows the weights: a download brings its own mean and std; a local file is read as trained
-with ImageNet mean and std unless its safetensors metadata hold "mean" and "std" (JSON lists of three numbers,
-0..1 scale).
+Preprocessing follows the weights: a download brings its own mean and std; a local file is read with those that the
+encoder's row of the table says (ImageNet's, where it has none) unless its safetensors metadata hold "mean" and "std"
+(JSON lists of three numbers, 0..1 scale).
 """
 
 import hashlib
@@ -22,16 +22,23 @@ import torch
 from torch import Tensor, nn
 
 from segsuite.encoders.names import canonical_name
+from segsuite.encoders.table import Row, row_of
 from segsuite.errors import ConfigError
 
 RGB = tuple[float, float, float]
 IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
 IMAGENET_STD: RGB = (0.229, 0.224, 0.225)
+MEAN_STD: dict[str, tuple[RGB, RGB]] = {
+    "imagenet": (IMAGENET_MEAN, IMAGENET_STD),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
 
 # layers after the last feature map: files of whole classifiers hold them, encoders do not
 CLASSIFIER_ROOTS = frozenset(
     {"classifier", "fc", "head", "head_norm", "last_linear", "last_conv", "conv_head", "bn2"}
     | {"norm", "norm_head", "norm_pre", "final_conv", "pre_logits"}
+    # torchvision: second classifiers of GoogLeNet and Inception, last 1x1 convolution of ShuffleNet
+    | {"aux1", "aux2", "AuxLogits", "conv5"}
 )
 
 
@@ -52,9 +59,9 @@ def pretrained(name: str, weights: str) -> Pretrained | None:
         return None
     if weights == "imagenet":
         file = find_local(name)
-        return _download(name) if file is None else read_local(file)
+        return _download(name) if file is None else read_local(file, *_mean_std(name))
     if weights.endswith((".safetensors", ".pth", ".pt")):
-        return read_local(Path(weights))
+        return read_local(Path(weights), *_mean_std(name))
     raise ConfigError(
         f"unknown encoder weights '{weights}'",
         advice="write none, imagenet, or the path of a .safetensors, .pth or .pt file",
@@ -65,20 +72,25 @@ def find_local(name: str) -> Path | None:
     """The local file that "imagenet" means for the encoder `name`, None when there is none."""
     folders = [Path(f) for f in os.environ.get("SEGSUITE_WEIGHTS", "").split(os.pathsep) if f]
     for folder in [*folders, Path("data/weights"), Path("../shared/weights")]:
-        file = folder / local_name(name)
-        if file.is_file():
-            return file
+        for file_name in local_names(name):
+            if (folder / file_name).is_file():
+                return folder / file_name
     return None
 
 
-def local_name(name: str) -> str:
-    """The file name that is looked for: `tu-tf_efficientnet_lite0` -> `tf_efficientnet_lite0.safetensors`."""
-    return name.removeprefix("tu-") + ".safetensors"
+def local_names(name: str) -> tuple[str, ...]:
+    """The file names that are looked for.
+
+    >>> local_names("tu-tf_efficientnet_lite0"), local_names("tv-alexnet")
+    (('tf_efficientnet_lite0.safetensors',), ('alexnet.safetensors', 'alexnet-owt-7be5be79.pth'))
+    """
+    own, row = f"{name.removeprefix('tu-').removeprefix('tv-')}.safetensors", row_of(name)
+    return (own, row.source) if row and row.library == "torchvision" else (own,)
 
 
-def read_local(file: Path) -> Pretrained:
-    """The tensors of a local file; nothing in it is executed. Raises ConfigError when it is missing or
-    damaged."""
+def read_local(file: Path, mean: RGB = IMAGENET_MEAN, std: RGB = IMAGENET_STD) -> Pretrained:
+    """The tensors of a local file; nothing in it is executed. mean, std: of images, unless its metadata say others.
+    Raises ConfigError when it is missing or damaged."""
     if not file.is_file():
         raise ConfigError("the file of encoder weights does not exist", str(file), "correct the path in model.weights")
     metadata: Mapping[str, str] = {}
@@ -100,9 +112,7 @@ def read_local(file: Path) -> Pretrained:
             str(file),
             "fetch it again: safetensors, or a state dict that torch.load(weights_only=True) reads",
         ) from error
-    return Pretrained(
-        str(file), state, file, _rgb(metadata, "mean", IMAGENET_MEAN), _rgb(metadata, "std", IMAGENET_STD)
-    )
+    return Pretrained(str(file), state, file, _rgb(metadata, "mean", mean), _rgb(metadata, "std", std))
 
 
 def load_pretrained(body: nn.Module, source: Pretrained, allow_unused: bool = False) -> None:
@@ -149,26 +159,48 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _download(name: str) -> Pretrained:
-    """The ImageNet weights that smp or timm downloads (cached by them)."""
-    import segmentation_models_pytorch as smp
+def _mean_std(name: str) -> tuple[RGB, RGB]:
+    row = row_of(name)
+    return MEAN_STD[row.mean_std if row else "imagenet"]
 
-    smp_name = canonical_name(name)
+
+def _download(name: str) -> Pretrained:
+    """The ImageNet weights that the encoder's library downloads (and caches)."""
+    row = row_of(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            body = smp.encoders.get_encoder(smp_name, weights=True if smp_name.startswith("tu-") else "imagenet")
-            settings = smp.encoders.get_preprocessing_params(smp_name)
+            if row and row.library == "torchvision":
+                return _download_torchvision(name, row)
+            return _download_smp(canonical_name(name))
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        first, *others = local_names(name)
+        put = f"put {first} into data/weights (or a folder of SEGSUITE_WEIGHTS)"
+        if row:
+            source = f"{others[0]} from {row.url}" if others else row.url
+            put += f", or {source}" if others else f"; it is {source}"
         raise ConfigError(
             f"no ImageNet weights for encoder '{name}': the download failed ({reason})",
             "model.weights: imagenet",
-            f"put {local_name(name)} into data/weights (or a folder of SEGSUITE_WEIGHTS)",
+            put,
         ) from error
+
+
+def _download_torchvision(name: str, row: Row) -> Pretrained:
+    state = torch.hub.load_state_dict_from_url(
+        row.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+    )
+    return Pretrained(f"download of {name}", state, None, *MEAN_STD[row.mean_std])
+
+
+def _download_smp(smp_name: str) -> Pretrained:
+    import segmentation_models_pytorch as smp
+
+    body = smp.encoders.get_encoder(smp_name, weights=True if smp_name.startswith("tu-") else "imagenet")
+    settings = smp.encoders.get_preprocessing_params(smp_name)
     state = {key.removeprefix("model."): value for key, value in body.state_dict().items()}
-    mean, std = tuple(settings["mean"]), tuple(settings["std"])
-    return Pretrained(f"download of {smp_name}", state, None, mean, std)
+    return Pretrained(f"download of {smp_name}", state, None, tuple(settings["mean"]), tuple(settings["std"]))
 
 
 def _flat(key: str) -> str:

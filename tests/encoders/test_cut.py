@@ -11,7 +11,10 @@ from segsuite.errors import ConfigError
 # they run side by side (HRNet), or give a feature from within a block (Xception)
 NOT_AT_STRIDE_8 = ("hrnet_w18", "hrnet_w18_small", "xception41", "xception65")
 QUICK = ("resnet18", "tf_efficientnet_lite0", "convnext_atto", "efficientnet-b0")
-OTHER_FAMILIES = ("vgg11", "densenet121", "inceptionv4", "xception", "mobilenet_v2", "mit_b0")
+OTHER_FAMILIES = (
+    "tv-alexnet", "tv-googlenet", "tv-shufflenet_v2_x0_5", "tv-squeezenet1_1",
+    "vgg11", "densenet121", "inceptionv4", "xception", "mobilenet_v2", "mit_b0",
+)  # fmt: skip
 NAMES = [
     pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
     for names in ENCODERS.values()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from segsuite.encoders import build_encoder, check_dilatable, dilatable
+from segsuite.encoders import TABLE, build_encoder, check_dilatable, dilatable, row_of
 from segsuite.encoders.dilation import dilate
 from segsuite.encoders.library import Encoder, construct
 from segsuite.encoders.names import DILATABLE, SMP_NATIVE, TIMM_COMMON
@@ -23,9 +23,10 @@ from segsuite.models.unet import UNet
 
 QUICK = (
     "resnet18", "densenet121", "tf_efficientnet_lite0", "mobilenet_v2", "mobilenetv3_small_100", "convnext_atto",
-    "timm-skresnet18",
+    "timm-skresnet18", "tv-squeezenet1_1", "tv-shufflenet_v2_x0_5",
 )  # fmt: skip
 SLOW = (
+    "tv-alexnet", "tv-googlenet", "tv-inception_v3", "skresnet18", "vgg11", "efficientnet_b0",
     "convnextv2_tiny", "tu-cspresnet50", "tu-darknet53", "dla34", "dpn68b", "efficientnet-b0", "efficientnet-b4",
     "ghostnet_100", "timm-tf_efficientnet_lite0", "tf_efficientnetv2_b0", "tf_efficientnetv2_s", "inceptionv4",
     "inceptionresnetv2", "mnasnet_100", "mobilenetv1_100", "mobilenetv2_100", "mobilenetv3_large_100",
@@ -64,8 +65,10 @@ def dilated(encoder: Encoder, output_stride: int) -> Encoder:
 
 
 # Where the features with strides are among the dense ones, `step` apart: windows that are even about their pixel,
-# TensorFlow's "same" padding, and 2x2 windows.
-PLACES: tuple[Callable[[int], int], ...] = (lambda step: 0, lambda step: step - 1, lambda step: step // 4)
+# TensorFlow's "same" padding, 2x2 windows, and an unpadded 3x3 window before a 2x2 one (GoogLeNet).
+PLACES: tuple[Callable[[int], int], ...] = (
+    lambda step: 0, lambda step: step - 1, lambda step: step // 4, lambda step: step // 2
+)  # fmt: skip
 
 
 class GlobalAverages(TorchFunctionMode):
@@ -266,6 +269,19 @@ def test_an_encoder_without_dilation_is_refused_and_others_are_named(name: str) 
 def test_which_names_have_dilation() -> None:
     without = [name for name in SMP_NATIVE + TIMM_COMMON if not dilatable(name)]
     assert without == [*(f"mit_b{i}" for i in range(6)), "hrnet_w18_small", "hrnet_w18", "pvt_v2_b0"]
+
+
+def test_every_row_of_the_table_that_promises_dilation_is_of_a_proved_family_and_library() -> None:
+    proved = {(row.family, row.library) for name in (*QUICK, *SLOW) if (row := row_of(name))}
+    promised = {(row.family, row.library): name for name, row in TABLE.items() if 8 in row.output_strides}
+    assert [name for kind, name in promised.items() if kind not in proved] == []
+
+
+def test_a_stride_that_an_encoder_does_not_have_is_refused_and_others_are_named() -> None:
+    with pytest.raises(ConfigError, match="'tv-squeezenet1_1' has no features of stride 32") as caught:
+        build_encoder("tv-squeezenet1_1", output_stride=32)
+    assert caught.value.advice.startswith("take 8 or 16, or an encoder that has them: tv-alexnet, vgg11, ")
+    assert build_encoder("tv-squeezenet1_1").strides == (2, 4, 8, 16)
 
 
 def test_networks_whose_sizes_come_from_elsewhere_are_refused() -> None:
