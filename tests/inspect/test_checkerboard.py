@@ -101,7 +101,7 @@ def test_an_own_module_of_the_current_folder_is_inspected(call: Call) -> None:
 
 
 MISTAKES = {
-    "nothing": ([], "can only look at checkerboards so far"),
+    "nothing": ([], "nothing to look at"),
     "no target": (["--checkerboard"], "segsuite inspect --help"),
     "target": (["--checkerboard", "transposd_k4"], "did you mean 'transposed_k4'?"),
     "init": (["--checkerboard", "transposed_k4:bilinea"], "did you mean 'bilinear'?"),

@@ -13,7 +13,7 @@ from segsuite.models import MODELS, build_model
 from segsuite.upsamplers import UPSAMPLERS
 
 SIZE = (64, 96)
-SLOW = ("smp/DPT", "smp/MAnet", "smp/UnetPlusPlus", "smp/UPerNet", "smp/DeepLabV3", "smp/Segformer")
+QUICK = ("deeplabv3", "deeplabv3plus", "fcn", "unet", "smp/Unet", "smp/PAN", "smp/FPN")
 VARIANTS: Mapping[str, dict[str, Any]] = {
     "fcn 32s": {"name": "fcn", "variant": "32s"},
     "fcn 16s": {"name": "fcn", "variant": "16s"},
@@ -36,8 +36,10 @@ def build(settings: Mapping[str, Any]) -> nn.Module:
 
 @pytest.mark.parametrize(
     "settings",
-    [pytest.param(case, marks=[pytest.mark.slow] if case["name"] in SLOW else []) for case in CASES],
-    ids=NAMES,
+    [
+        pytest.param(case, id=name, marks=[] if case["name"] in QUICK and name != "transformer" else [pytest.mark.slow])
+        for name, case in zip(NAMES, CASES, strict=True)
+    ],
 )
 def test_counts_are_those_of_a_real_forward_pass(settings: Mapping[str, Any]) -> None:
     found = explain("it", build_outline(lambda: build(settings)), SIZE)
