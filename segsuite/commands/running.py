@@ -19,7 +19,9 @@ def add(commands: Any) -> None:
     run.add_argument("--on", choices=("local", "slurm"), default="local", help="this machine (default), or a cluster")
     run.add_argument("--profile", metavar="NAME|FILE", help="on slurm: a site profile, see slurm/README.md")
     run.add_argument("--dry-run", action="store_true", help="on slurm: print what would be submitted, submit nothing")
-    run.add_argument("--live-code", action="store_true", help="on slurm: no copy of the code; edits reach queued trials")
+    run.add_argument(
+        "--live-code", action="store_true", help="on slurm: no copy of the code; edits reach queued trials"
+    )
     run.add_argument(
         "--per-device", type=_positive, default=1, metavar="K", help="trials at a time on a GPU; default: 1"
     )
