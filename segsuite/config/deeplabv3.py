@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from segsuite.config.base import Settings
 from segsuite.config.decoder import OwnNetwork
 from segsuite.config.upsampler import Upsampler
-from segsuite.encoders import check_dilatable, check_multi_grid
+from segsuite.encoders import check_multi_grid, check_output_stride
 from segsuite.errors import ConfigError
 from segsuite.models.hybrid_rates import check_hybrid_rates
 from segsuite.models.output_stride import at_output_stride
@@ -48,8 +48,7 @@ class DeepLabModel(OwnNetwork):
     @model_validator(mode="after")
     def _possible(self) -> "DeepLabModel":
         try:
-            if self.output_stride < 32:
-                check_dilatable(self.encoder)
+            check_output_stride(self.encoder, self.output_stride)
             if self.multi_grid is not None:
                 check_multi_grid(self.encoder, self.multi_grid)
             check_hybrid_rates(self.encoder, self.hybrid_rates, self.multi_grid)
@@ -61,8 +60,7 @@ class DeepLabModel(OwnNetwork):
 def check_evaluation_stride(model: Settings, output_stride: int) -> None:
     """Raises ConfigError unless the weights of the network `model` fit it at `output_stride`, too."""
     values = at_output_stride(model.model_dump(), output_stride)
-    if output_stride < 32:
-        check_dilatable(values["encoder"])
+    check_output_stride(values["encoder"], output_stride)
 
 
 class DeepLabV3Model(DeepLabModel):

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from segsuite.config.decoder import OwnNetwork
 from segsuite.config.upsampler import Match, Upsampler, check_match
+from segsuite.encoders import check_features
 from segsuite.errors import ConfigError
 from segsuite.models.fcn_variants import LAYERS, check_variant
 
@@ -44,6 +45,7 @@ class FcnModel(OwnNetwork):
     def _compatible(self) -> "FcnModel":
         last = self.last_upsampler
         try:
+            check_features(self.encoder, self.stride if self.variant == "plain" else 32)
             check_variant(
                 self.variant,
                 last if last is None or isinstance(last, str) else last.model_dump(),

@@ -133,6 +133,18 @@ def check_output_stride(name: str, output_stride: int) -> None:
         )
 
 
+def check_features(name: str, stride: int) -> None:
+    """Raises ConfigError unless `name` has features of that stride without dilation; names outside the table pass."""
+    row = row_of(name)
+    if row and stride not in row.strides:
+        having = [other for other, of_other in TABLE.items() if stride in of_other.strides]
+        raise ConfigError(
+            f"encoder '{name}' has no features of stride {stride}",
+            "model.encoder",
+            f"take one that has them: {', '.join(having)}",
+        )
+
+
 def check_multi_grid(name: str, multi_grid: Sequence[int]) -> None:
     """Raises ConfigError unless `name` is a ResNet with as many blocks in its last stage as `multi_grid` has rates,
     each at least 1."""

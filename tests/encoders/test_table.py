@@ -1,12 +1,16 @@
 """segsuite.encoders.table: what it states, against the installed libraries; its geometry, measured."""
 
+from typing import Any
+
 import pytest
 import segmentation_models_pytorch as smp
 import timm
 import torchvision
 
+from segsuite.config import validate
 from segsuite.encoders import TABLE, build_encoder, check_encoder_name, dilatable, row_of
 from segsuite.encoders.names import TIMM_COMMON
+from segsuite.errors import ConfigError
 from tests.encoders.receptive_fields import measured_offsets
 
 LICENCES = {"apache-2.0": "Apache-2.0"}
@@ -85,3 +89,20 @@ def test_a_name_that_is_not_in_the_table_has_no_row() -> None:
     assert row_of("resnet152") is None
     assert row_of("tu-resnet18") is None  # timm's, where the row is smp's
     assert row_of("tu-resnet50d") is TABLE["resnet50d"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "fcn", "variant": "8s"},
+        {"name": "fcn", "variant": "plain", "stride": 32},
+        {"name": "deeplabv3", "output_stride": 32},
+    ],
+)
+def test_a_network_that_needs_a_stride_that_squeezenet_lacks_is_refused_in_the_settings(model: dict[str, Any]) -> None:
+    def validated(encoder: str) -> None:
+        validate({"data": {"name": "shapes"}, "model": {**model, "encoder": encoder}}, lambda path: "here")
+
+    validated("resnet18")
+    with pytest.raises(ConfigError, match=r"'tv-squeezenet1_1' has no features of stride 32.*resnet18"):
+        validated("tv-squeezenet1_1")
