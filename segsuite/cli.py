@@ -14,7 +14,9 @@ from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, ConfigError, SegsuiteErro
 EPILOG = """examples:
   segsuite run experiments/quickstart.yaml
   segsuite run experiments/camvid_unet.yaml --set data.root=/data/camvid --set train.epochs=5
+  segsuite run experiments/aspp.yaml --on slurm --dry-run
   segsuite plan experiments/quickstart.yaml --json
+  segsuite inspect experiments/aspp.yaml
   segsuite inspect --checkerboard transposed_k3 nearest_conv
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
