@@ -59,7 +59,7 @@ def few_of(camvid: Path, folder: Path) -> Path:
 
 
 def smoke(path: Path, overrides: list[str]) -> None:
-    ran = segsuite("run", path, *overrides)
+    ran = segsuite("run", path, *overrides, "--workers", "2")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stderr == ""
     trials = load(path, overrides[1::2]).trials
