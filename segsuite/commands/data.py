@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from segsuite.commands.experiments import add_overrides
 from segsuite.commands.printing import show
 from segsuite.errors import EXIT_DONE, ConfigError, DataError
 
@@ -34,14 +35,7 @@ def _action(actions: Any, name: str, help: str, command: Callable[..., int]) -> 
 def _on_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", nargs="?", metavar="E.yaml|NAME|FOLDER", help="an experiment or a dataset")
     parser.add_argument("--root", metavar="FOLDER", help="where the files are; alone for a known layout")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a setting, e.g. data.root=FOLDER",
-    )
+    add_overrides(parser, "data.root=FOLDER")
 
 
 def _list(given: argparse.Namespace) -> int:

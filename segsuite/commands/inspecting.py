@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from segsuite.commands.experiments import add_overrides
 from segsuite.commands.inspecting_pictures import add_pictures, look
 from segsuite.commands.printing import print_rows
 from segsuite.errors import EXIT_DONE, ConfigError
@@ -59,14 +60,7 @@ def _add_network(inspect: argparse.ArgumentParser) -> None:
     )
     inspect.add_argument("--arm", metavar="ARM", help="explain only this arm, with all its layers")
     inspect.add_argument("--layers", action="store_true", help="print the layers of every arm")
-    inspect.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a setting, e.g. model.encoder=resnet50",
-    )
+    add_overrides(inspect, "model.encoder=resnet50")
 
 
 def _network(given: argparse.Namespace) -> int:

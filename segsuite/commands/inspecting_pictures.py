@@ -80,12 +80,12 @@ def _finished(trials: Sequence["Trial"]) -> Iterator["Trial"]:
 def _field(given: argparse.Namespace, experiment: "Experiment") -> int:
     from segsuite.inspect import effective_field_networks as fields
     from segsuite.inspect.effective_field import OUTPUT
-    from segsuite.trial.networks import network_at_the_start, scored_dataset, trained_network
+    from segsuite.trial.networks import network_at_the_start, scored_dataset, shown_indices, trained_network
 
     trials = chosen_trials(experiment, given.trial)
     trained = {trial.arm: trial for trial in _finished(trials)}
     dataset = scored_dataset(trials[0].settings)
-    indices = _spaced(len(dataset), given.images)
+    indices = shown_indices(dataset, given.images)
     facts, images, found = [], None, []
     for arm in dict.fromkeys(trial.arm for trial in trials):
         trial = trained.get(arm) or next(one for one in trials if one.arm == arm)
@@ -122,7 +122,7 @@ def _field(given: argparse.Namespace, experiment: "Experiment") -> int:
 
 def _evidence(given: argparse.Namespace, experiment: "Experiment") -> int:
     from segsuite.inspect import evidence_classes as evidence
-    from segsuite.trial.networks import scored_dataset, trained_network
+    from segsuite.trial.networks import scored_dataset, shown_indices, trained_network
 
     trials = sorted(chosen_trials(experiment, given.trial), key=lambda trial: not trial.is_baseline)
     trial = next(_finished(trials), None)
@@ -131,7 +131,7 @@ def _evidence(given: argparse.Namespace, experiment: "Experiment") -> int:
     dataset = scored_dataset(trial.settings)
     network = trained_network(trial.folder, trial.settings, dataset.num_classes)
     layers = [given.layer] if given.layer else evidence.default_layers(network)
-    indices = _spaced(len(dataset), given.images)
+    indices = shown_indices(dataset, given.images)
     found = evidence.find_evidence(network, dataset, indices, layers, given.classes)
     facts = [f"{trial.arm}, seed {trial.seed}", f"{len(indices)} images of {trial.settings.data.name}/{dataset.split}"]
     if given.out is not None:
@@ -145,12 +145,6 @@ def _evidence(given: argparse.Namespace, experiment: "Experiment") -> int:
     print_rows(evidence.COLUMNS, evidence.evidence_rows(found))
     print(f"{', '.join(facts)}; docs/guides/inspect-pictures.md explains each column")
     return _written(given)
-
-
-def _spaced(length: int, count: int) -> list[int]:
-    """Up to `count` of so many images, evenly spaced from the first to the last, as for a trial's samples."""
-    count = min(length, count)
-    return [round(place * (length - 1) / max(count - 1, 1)) for place in range(count)]
 
 
 def _tell(what: str) -> None:

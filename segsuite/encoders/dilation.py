@@ -56,11 +56,16 @@ def apply_multi_grid(body: nn.Module, name: str, output_stride: int, multi_grid:
     stages = [module for path, module in body.named_modules() if path.rpartition(".")[2] == "layer4"]
     blocks = list(stages[0].children())
     for block, unit in zip(blocks, multi_grid, strict=True):
-        for module in block.modules():
-            if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-                rate, kernel = LAST_STRIDE // output_stride * unit, module.kernel_size
-                module.dilation = (rate, rate)
-                module.padding = (rate * (kernel[0] // 2), rate * (kernel[1] // 2))
+        set_rate(block, LAST_STRIDE // output_stride * unit)
+
+
+def set_rate(block: nn.Module, rate: int) -> None:
+    """Gives every convolution wider than 1x1 in `block` that rate, and the padding that keeps its size, in place."""
+    for module in block.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
+            kernel = module.kernel_size
+            module.dilation = (rate, rate)
+            module.padding = (rate * (kernel[0] // 2), rate * (kernel[1] // 2))
 
 
 def _remove_strides(body: nn.Module, output_stride: int) -> None:

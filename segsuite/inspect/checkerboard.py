@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from segsuite.checkerboard.theory.profile import FRACTIONS, MAX_ORDER, NOTHING, Profile
 from segsuite.checkerboard.theory.targets import Target, parse_targets
 from segsuite.errors import ConfigError, Problems
+from segsuite.inspect.progress import followed
 from segsuite.report.gallery import check_out, write_gallery
 
 RANGES = {"channels": (1, 256), "factor": (2, 16), "draws": (1, 1000), "seed": (0, 2**31)}
@@ -41,15 +39,7 @@ def inspect(texts: Sequence[str], wishes: Wishes) -> list[Profile]:
     cannot be written to; and one for a target that the theory does not hold for.
     """
     targets = check(texts, wishes)
-    found = []
-    console = Console(stderr=True, highlight=False)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(targets))
-        for target in targets:
-            progress.update(task, description=target.text)
-            found.append(profile_of(target, wishes))
-            progress.advance(task)
+    found = [profile_of(target, wishes) for target in followed(targets, lambda one: one.text)]
     if wishes.out is not None:
         write_gallery(found, wishes.out)
     return found

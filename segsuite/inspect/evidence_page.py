@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segsuite.io import atomic
-from segsuite.report.page import PLOTLY, TEMPLATES, drawn, environment, json_for_script, policy, read
+from segsuite.report.page import rendered
 from segsuite.report.sections.base import Section
-from segsuite.report.style import template
 
 
 def write_page(
@@ -18,23 +17,12 @@ def write_page(
 
 def page(command: str, title: str, answer: str, facts: Sequence[str], sections: Sequence[Section]) -> str:
     """The whole page: what was called, what comes out in a sentence, and the sections."""
-    scripts = [read(PLOTLY), read(TEMPLATES / "page.js")]
-    data = {
-        "figures": {figure.name: drawn(figure) for section in sections for figure in section.figures},
-        "templates": {"light": template(), "dark": template(dark=True)},
-    }
-    return (
-        environment()
-        .get_template("inspected.html")
-        .render(
-            command=command,
-            title=title,
-            answer=answer,
-            facts=facts,
-            sections=sections,
-            style=read(TEMPLATES / "page.css"),
-            scripts=scripts,
-            data=json_for_script(data),
-            policy=policy(scripts),
-        )
+    return rendered(
+        "inspected.html",
+        [figure for section in sections for figure in section.figures],
+        command=command,
+        title=title,
+        sentences=[answer],
+        facts=facts,
+        sections=sections,
     )

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.inspect.layers import Explained
+from segsuite.inspect.progress import followed
 from segsuite.inspect.targets import Request, Subject, resolve_target
 from segsuite.report.gallery import check_out
 
@@ -78,16 +76,7 @@ def inspect(target: str, wishes: Wishes) -> Answer:
         check_out(wishes.out)
     request = resolve_target(target, wishes.size, wishes.batch, wishes.overrides)
     subjects = _chosen(request, wishes.arm)
-    arms = []
-    console = Console(stderr=True, highlight=False)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(subjects))
-        for subject in subjects:
-            progress.update(task, description=subject.name)
-            arms.append(explain_subject(subject))
-            progress.advance(task)
-    answer = Answer(request, tuple(arms))
+    answer = Answer(request, tuple(explain_subject(subject) for subject in followed(subjects, lambda one: one.name)))
     if wishes.out is not None:
         from segsuite.inspect.page import write_page
 

@@ -9,9 +9,8 @@ from segsuite.inspect.listing import billions, change, facts, mebibytes, million
 from segsuite.inspect.network import Answer, Arm
 from segsuite.inspect.page_figures import arms_figure, blocks_figure, depth_figure
 from segsuite.io import atomic
-from segsuite.report.page import PLOTLY, TEMPLATES, drawn, environment, json_for_script, policy, read
+from segsuite.report.page import rendered
 from segsuite.report.sections.base import Cell, Figure, Table
-from segsuite.report.style import template
 
 Columns = Sequence[tuple[str, bool]]
 
@@ -71,22 +70,14 @@ def write_page(answer: Answer, path: Path) -> None:
 def page(answer: Answer) -> str:
     """The whole page."""
     parts = _parts(answer)
-    scripts = [read(PLOTLY), read(TEMPLATES / "page.js")]
-    figures = {figure.name: drawn(figure) for part in parts for figure in part.figures}
-    data = {"figures": figures, "templates": {"light": template(), "dark": template(dark=True)}}
-    return (
-        environment()
-        .get_template("network.html")
-        .render(
-            title=answer.request.title,
-            sentences=[answer.request.question] if answer.request.question else [],
-            facts=_facts(answer),
-            sections=parts,
-            style=read(TEMPLATES / "page.css"),
-            scripts=scripts,
-            data=json_for_script(data),
-            policy=policy(scripts),
-        )
+    return rendered(
+        "network.html",
+        [figure for part in parts for figure in part.figures],
+        command="segsuite inspect",
+        title=answer.request.title,
+        sentences=[answer.request.question] if answer.request.question else [],
+        facts=_facts(answer),
+        sections=parts,
     )
 
 

@@ -10,10 +10,11 @@ from functools import partial
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
+from segsuite.io.machine import cores
 from segsuite.launch.attempt import Attempt
 from segsuite.launch.display import Display
 from segsuite.launch.freeze import freeze
-from segsuite.launch.slots import Slot, cores, slots
+from segsuite.launch.slots import Slot, slots
 
 LOOK_SECONDS = 0.1
 WAIT_SECONDS = 2.0

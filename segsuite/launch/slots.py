@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segsuite.errors import ConfigError
+from segsuite.io.machine import cores
 
 # What a trial of photographs needs as a rule; only `--workers auto` on a machine without a GPU reckons with it.
 BYTES_PER_WORKER = 4 * 1024**3
@@ -82,11 +83,6 @@ def listed_gpus(lines: Sequence[str]) -> list[str]:
             found.pop()
         found.append(uuid[1])
     return found
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory() -> int:

@@ -5,6 +5,7 @@ from itertools import cycle
 
 from torch import nn
 
+from segsuite.encoders.dilation import set_rate
 from segsuite.models.hybrid_rates import STAGES
 
 
@@ -17,8 +18,4 @@ def dilate_stages(body: nn.Module, hybrid_rates: Sequence[Sequence[int]]) -> Non
     for stage, rates in zip(reversed(STAGES), reversed(hybrid_rates), strict=False):
         blocks = next(module for path, module in body.named_modules() if path.rpartition(".")[2] == stage).children()
         for block, rate in zip(blocks, cycle(rates), strict=False):
-            for module in block.modules():
-                if isinstance(module, nn.Conv2d) and module.kernel_size != (1, 1):
-                    kernel = module.kernel_size
-                    module.dilation = (rate, rate)
-                    module.padding = (rate * (kernel[0] // 2), rate * (kernel[1] // 2))
+            set_rate(block, rate)

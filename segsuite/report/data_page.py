@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from segsuite.datasets.image_io import jpeg
 from segsuite.datasets.overview import SMALL_AREA, DatasetOverview, SplitOverview
 from segsuite.io import atomic
-from segsuite.report.page import PLOTLY, TEMPLATES, drawn, environment, json_for_script, policy, read
+from segsuite.report.page import rendered
 from segsuite.report.sections.base import Cell, Figure, Table
-from segsuite.report.style import COLOURS, SYMBOLS, inert, template
+from segsuite.report.style import COLOURS, SYMBOLS, inert
 
 ROW = 26
 LOWEST_SHARE = 1e-6
@@ -31,25 +31,18 @@ def write_data_page(
 ) -> None:
     """Writes the page. `weights`: rule -> class -> weight; `pictures`: split -> its mean image (h, w, 3) in 0..1."""
     figures = [_shares(found), _presence(found), _objects(found)]
-    scripts = [read(PLOTLY), read(TEMPLATES / "page.js")]
-    data = {
-        "figures": {figure.name: drawn(figure) for figure in figures},
-        "templates": {"light": template(), "dark": template(dark=True)},
-    }
-    page = environment().get_template("data.html")
-    text = page.render(
+    text = rendered(
+        "data.html",
+        figures,
+        command="segsuite data stats",
         title=title,
         facts=_facts(found),
         sentences=sentences,
-        figures=figures,
+        shown=figures,
         table=_classes(found),
         weights=_weights(found, weights),
         pictures={split: _uri(picture) for split, picture in pictures.items()},
         missing=found.missing,
-        style=read(TEMPLATES / "page.css"),
-        scripts=scripts,
-        data=json_for_script(data),
-        policy=policy(scripts),
     )
     atomic.write_text(path, text)
 

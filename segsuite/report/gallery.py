@@ -9,7 +9,7 @@ from segsuite.checkerboard.theory.profile import FRACTIONS, MAX_ORDER, NOTHING, 
 from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.io import atomic
 from segsuite.report.gallery_figure import colour_axes, profile_figure
-from segsuite.report.page import PLOTLY, TEMPLATES, drawn, environment, json_for_script, policy, read
+from segsuite.report.page import rendered
 from segsuite.report.sections.base import Cell, Table
 from segsuite.report.style import template
 
@@ -58,26 +58,17 @@ def write_gallery(profiles: Sequence[Profile], path: Path) -> None:
 
 def gallery(profiles: Sequence[Profile]) -> str:
     """The whole page."""
-    scripts = [read(PLOTLY), read(TEMPLATES / "page.js")]
     figures = {one.target: profile_figure(one, f"checkerboard-{number}") for number, one in enumerate(profiles)}
-    data = {
-        "figures": {figure.name: drawn(figure) for figure in figures.values()},
-        "templates": {theme: _template(theme) for theme in ("light", "dark")},
-    }
-    return (
-        environment()
-        .get_template("gallery.html")
-        .render(
-            title=f"Checkerboards of {len(profiles)} upsamplers" if len(profiles) > 1 else profiles[0].target,
-            answer=answer(profiles),
-            facts=_facts(profiles),
-            table=Table(COLUMNS, [_row(one) for one in profiles], CAPTION),
-            figures=figures,
-            style=read(TEMPLATES / "page.css"),
-            scripts=scripts,
-            data=json_for_script(data),
-            policy=policy(scripts),
-        )
+    return rendered(
+        "gallery.html",
+        figures.values(),
+        themes={theme: _template(theme) for theme in ("light", "dark")},
+        command="segsuite inspect --checkerboard",
+        title=f"Checkerboards of {len(profiles)} upsamplers" if len(profiles) > 1 else profiles[0].target,
+        sentences=[answer(profiles)],
+        facts=_facts(profiles),
+        table=Table(COLUMNS, [_row(one) for one in profiles], CAPTION),
+        pictures=figures,
     )
 
 

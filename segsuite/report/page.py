@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +23,45 @@ PLOTLY = FOLDER / "static" / "plotly-cartesian.min.js"
 
 def render(material: Material, sections: Sequence[Section], version: str = "") -> str:
     """The whole page. With a `version` it asks the local server of `--serve` whether there is another one to load."""
-    scripts = [read(PLOTLY), read(TEMPLATES / "page.js")]
-    if version:
-        scripts.append(read(TEMPLATES / "live.js"))
-    figures = {figure.name: drawn(figure) for section in sections for figure in section.figures}
-    data = {"figures": figures, "templates": {"light": template(), "dark": template(dark=True)}}
     # No part of a template is rendered twice, and nothing is replaced in the finished text: the scripts hold HTML tags.
+    return rendered(
+        "page.html",
+        [figure for section in sections for figure in section.figures],
+        live=bool(version),
+        title=f"{material.gathered.name}: report",
+        command=material.gathered.name,
+        gathered=material.gathered,
+        answers=material.answers,
+        overview=overview(material),
+        sections=sections,
+        methods=methods(material),
+        version=version,
+    )
+
+
+def rendered(
+    name: str,
+    figures: Iterable[Figure],
+    live: bool = False,
+    themes: Mapping[str, Any] | None = None,
+    **values: Any,
+) -> str:
+    """The template `name`, which extends base.html, with the figures that its script draws and with `values`, `title`
+    and `command` among them. themes: Plotly's templates `light` and `dark`, where they are not those of the report."""
+    scripts = [read(PLOTLY), read(TEMPLATES / "page.js"), *([read(TEMPLATES / "live.js")] if live else [])]
+    data = {
+        "figures": {figure.name: drawn(figure) for figure in figures},
+        "templates": themes or {"light": template(), "dark": template(dark=True)},
+    }
     return (
         environment()
-        .get_template("page.html")
+        .get_template(name)
         .render(
-            gathered=material.gathered,
-            answers=material.answers,
-            overview=overview(material),
-            sections=sections,
-            methods=methods(material),
             style=read(TEMPLATES / "page.css"),
             scripts=scripts,
             data=json_for_script(data),
-            policy=policy(scripts, live=bool(version)),
-            version=version,
+            policy=policy(scripts, live),
+            **values,
         )
     )
 

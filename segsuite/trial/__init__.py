@@ -17,6 +17,7 @@ from segsuite.datasets.loader import Samples
 from segsuite.errors import ConfigError, Preempted
 from segsuite.io import atomic, manifest
 from segsuite.io.claims import claim
+from segsuite.io.machine import cores
 from segsuite.io.store import RunDirectory, read_json
 from segsuite.losses import build_loss
 from segsuite.losses.full_resolution import build_fused_loss
@@ -208,4 +209,4 @@ def default_threads() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "")
     if given.isdecimal() and int(given) > 0:
         return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()

@@ -13,12 +13,18 @@ from segsuite.models import build_model
 from segsuite.models.network import SegmentationNetwork
 from segsuite.models.output_stride import at_output_stride
 from segsuite.train import checkpoint_io
+from segsuite.train.samples import chosen
 
 
 def scored_dataset(settings: TrialSettings) -> SegmentationDataset:
     """The split that the trial is scored on. Raises ConfigError or DataError when it is not there."""
     options = settings.data.model_dump(exclude={"name"})
     return build_dataset(settings.data.name, settings.evaluation.split, **options)
+
+
+def shown_indices(dataset: SegmentationDataset, count: int) -> list[int]:
+    """Up to `count` images, by the rule of a trial's samples."""
+    return chosen(range(len(dataset)), count)
 
 
 def network_at_the_start(settings: TrialSettings, num_classes: int) -> SegmentationNetwork:
