@@ -63,11 +63,14 @@ class Place:
         trials = _table(self.tables / f"{number}.txt") if number.isdecimal() else ()
         return trials[task.index] if 0 <= task.index < len(trials) else None
 
+    def last_table(self) -> int:
+        """The number of the newest table, 0 without one."""
+        return max((int(path.stem) for path in self.tables.glob("*.txt") if path.stem.isdecimal()), default=0)
+
     def new_table(self, trials: Sequence[str]) -> int:
         """Writes the next table, which no other launcher can have."""
         content = "".join(f"{trial}\n" for trial in trials).encode()
-        last = max((int(path.stem) for path in self.tables.glob("*.txt") if path.stem.isdecimal()), default=0)
-        for number in range(last + 1, MOST_TABLES):
+        for number in range(self.last_table() + 1, MOST_TABLES):
             if atomic.create_exclusively(self.tables / f"{number}.txt", content):
                 return number
         raise SegsuiteError("there are too many tables", str(self.tables), "remove this folder when no job is queued")

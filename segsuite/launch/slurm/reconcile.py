@@ -2,10 +2,12 @@
 twice."""
 
 import contextlib
+import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from segsuite.errors import ClaimError
@@ -49,7 +51,8 @@ class Difference:
 
 @dataclass(frozen=True)
 class Submission:
-    """What was submitted, or would be: the sbatch commands, and SLURM's numbers of the jobs."""
+    """What was submitted, or would be: the sbatch commands, and SLURM's numbers of the jobs, which end with the
+    report's."""
 
     difference: Difference
     commands: list[list[str]]
@@ -88,38 +91,59 @@ def submit(
     nothing. One launcher at a time decides: a second one waits for it, and then finds nothing left to submit.
     """
     place = Place.of(experiment)
-    size = largest_array()
     if dry_run:
         found = difference(experiment, live_tasks(place.job_prefix))
         code = _code(CHECKOUT, profile)
-        chunks = _chunks(found.missing, size)
-        names = [f"NEXT{at}" for at in range(len(chunks))]
-        commands = [
-            array_command(place, place.job_prefix + name, name, len(chunk), profile, code)
-            for name, chunk in zip(names, chunks, strict=True)
-        ]
-        if commands:
-            commands.append(report_command(place, place.job_prefix + "report", names, profile, code, report_arguments))
-        return Submission(found, commands, [])
+        numbers = itertools.count(place.last_table() + 1)
+        return _submit(experiment, found, profile, code, report_arguments, lambda _: next(numbers), _pretended)
     with _alone(place):
         found = difference(experiment, live_tasks(place.job_prefix))
         if not found.missing:
             return Submission(found, [], [])
         code = _code(CHECKOUT if live_code else snapshot(place.code), profile)
         atomic.make_folder(place.logs)  # SLURM makes none: the job would fail without a log
-        commands, jobs = [], []
-        for chunk in _chunks(found.missing, size):
-            for trial in chunk:
-                freeze(trial)
-            number = place.new_table([trial.id for trial in chunk])
-            name = place.job_name(number, experiment.name)
-            commands.append(array_command(place, name, str(number), len(chunk), profile, code))
-            jobs.append(_number(call(commands[-1])))
-        commands.append(
-            report_command(place, f"{place.job_prefix}report-{experiment.name}", jobs, profile, code, report_arguments)
-        )
-        jobs.append(_number(call(commands[-1])))
-    return Submission(found, commands, jobs)
+        return _submit(experiment, found, profile, code, report_arguments, partial(_write_down, place), _sbatch)
+
+
+def _submit(
+    experiment: Experiment,
+    found: Difference,
+    profile: Profile,
+    code: Code,
+    report_arguments: Sequence[str],
+    new_table: Callable[[Sequence[Trial]], int],
+    send: Callable[[list[str]], str],
+) -> Submission:
+    """Hands each array's command, then the report's, to `send`, which returns the job's number."""
+    place = Place.of(experiment)
+    submission = Submission(found, [], [])
+
+    def add(command: list[str]) -> None:
+        submission.commands.append(command)
+        submission.jobs.append(send(command))
+
+    for chunk in _chunks(found.missing, largest_array()):
+        table = new_table(chunk)
+        add(array_command(place, place.job_name(table, experiment.name), str(table), len(chunk), profile, code))
+    if submission.jobs:
+        name = f"{place.job_prefix}report-{experiment.name}"
+        add(report_command(place, name, list(submission.jobs), profile, code, report_arguments))
+    return submission
+
+
+def _write_down(place: Place, trials: Sequence[Trial]) -> int:
+    for trial in trials:
+        freeze(trial)
+    return place.new_table([trial.id for trial in trials])
+
+
+def _sbatch(command: list[str]) -> str:
+    """The job's number: `sbatch --parsable` prints `number` or `number;cluster`."""
+    return call(command).strip().partition(";")[0]
+
+
+def _pretended(command: list[str]) -> str:
+    return "JOB"
 
 
 def _code(folder: Path, profile: Profile) -> Code:
@@ -128,11 +152,6 @@ def _code(folder: Path, profile: Profile) -> Code:
 
 def _chunks(trials: Sequence[Trial], size: int) -> list[Sequence[Trial]]:
     return [trials[at : at + size] for at in range(0, len(trials), size)]
-
-
-def _number(printed: str) -> str:
-    """The job's number in what `sbatch --parsable` prints, `number` or `number;cluster`."""
-    return printed.strip().partition(";")[0]
 
 
 @contextlib.contextmanager
