@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-# Two workers of a small machine at most: more threads make small tensors slower and timings noisy.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Few: more threads make small tensors slower and timings noisy, and test processes side by side have their own.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 # Nothing is downloaded, looked up or reported while tests run.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
