@@ -80,7 +80,7 @@ def _finished(trials: Sequence["Trial"]) -> Iterator["Trial"]:
 def _field(given: argparse.Namespace, experiment: "Experiment") -> int:
     from segsuite.inspect import effective_field_networks as fields
     from segsuite.inspect.effective_field import OUTPUT
-    from segsuite.trial.networks import network_at_the_start, scored_dataset, shown_indices, trained_network
+    from segsuite.trial.networks import build_network, scored_dataset, shown_indices, trained_network
 
     trials = chosen_trials(experiment, given.trial)
     trained = {trial.arm: trial for trial in _finished(trials)}
@@ -89,7 +89,7 @@ def _field(given: argparse.Namespace, experiment: "Experiment") -> int:
     facts, images, found = [], None, []
     for arm in dict.fromkeys(trial.arm for trial in trials):
         trial = trained.get(arm) or next(one for one in trials if one.arm == arm)
-        network = network_at_the_start(trial.settings, dataset.num_classes)
+        network = build_network(trial.settings, dataset.num_classes).eval()
         if images is None:
             images = fields.noise(network, given.images, given.seed) if given.noise else None
             images = images or fields.real_images(dataset, indices)

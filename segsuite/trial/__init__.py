@@ -22,9 +22,7 @@ from segsuite.io.store import RunDirectory, read_json
 from segsuite.losses import build_loss
 from segsuite.losses.full_resolution import build_fused_loss
 from segsuite.losses.gradient_norm import MeasuredLoss
-from segsuite.models import build_model
 from segsuite.models.network import SegmentationNetwork
-from segsuite.models.output_stride import at_output_stride
 from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import StopRequest
 from segsuite.train.checkerboard import CheckerboardMeasurement, measure_at_the_end
@@ -39,6 +37,7 @@ from segsuite.trial.data import TrialData, build_data
 from segsuite.trial.frozen import Frozen, read
 from segsuite.trial.label_fit import fit_to_labels
 from segsuite.trial.loss import resolve_loss
+from segsuite.trial.networks import build_network, scored_checkpoint
 from segsuite.trial.result import summarise, write_counts
 
 Report = Callable[[dict[str, Any]], None]
@@ -67,7 +66,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             run.open()
             machine = prepare(trial)
             data = build_data(trial.settings)
-            network = build_network(trial, data)
+            network = build_network(trial.settings, data.num_classes)
             fit_to_labels(network, data, run)
             atomic.write_json(folder / "manifest.json", describe(data, network, machine))
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
@@ -106,17 +105,6 @@ def prepare(trial: Frozen) -> Machine:
     if device == "cuda":
         torch.backends.cudnn.benchmark = trial.settings.train.deterministic == "off"
     return Machine(device, resolve_precision(trial.settings.train.precision, device), started)
-
-
-def build_network(trial: Frozen, data: TrialData, output_stride: int | None = None) -> SegmentationNetwork:
-    """The network, its random weights a function of the trial's seed alone; at another output stride if one is
-    given."""
-    torch.manual_seed(trial.seed)
-    settings = trial.settings.model.model_dump()
-    if output_stride is not None:
-        settings = at_output_stride(settings, output_stride)
-    network = build_model(settings.pop("name"), data.num_classes, **settings)
-    return network.to(memory_format=torch.channels_last)
 
 
 def describe(data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
@@ -165,14 +153,14 @@ def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, An
 
 
 def network_to_score(trial: Frozen, network: SegmentationNetwork, data: TrialData) -> SegmentationNetwork:
-    """`network`, or one at evaluation.output_stride, into which its weights are still to be loaded."""
+    """`network`, or one at evaluation.output_stride; its weights are still to be loaded."""
     output_stride = trial.settings.evaluation.output_stride
-    return network if output_stride is None else build_network(trial, data, output_stride)
+    return network if output_stride is None else build_network(trial.settings, data.num_classes, output_stride)
 
 
 def load_chosen_checkpoint(trial: Frozen, network: SegmentationNetwork, run: RunDirectory) -> None:
     """The weights that are scored, read from the file: a resumed and an uninterrupted trial score the same ones."""
-    path = run.best_checkpoint if trial.settings.evaluation.checkpoint == "best" else run.last_checkpoint
+    path = scored_checkpoint(trial.settings, run)
     if not path.exists():
         raise ConfigError(
             "evaluation.checkpoint is best, but no epoch was validated",

@@ -1,4 +1,4 @@
-"""The network of a trial before and after training, for looking at: no data of it is read but the scored split."""
+"""The network of a trial before and after training; to look at it, no data is read but the scored split."""
 
 from pathlib import Path
 
@@ -27,11 +27,24 @@ def shown_indices(dataset: SegmentationDataset, count: int) -> list[int]:
     return chosen(range(len(dataset)), count)
 
 
-def network_at_the_start(settings: TrialSettings, num_classes: int) -> SegmentationNetwork:
-    """As a trial with these settings starts: pretrained and random weights, these by its seed."""
+def build_network(
+    settings: TrialSettings, num_classes: int, output_stride: int | None = None, pretrained: bool = True
+) -> SegmentationNetwork:
+    """As a trial with these settings starts, its random weights a function of the seed alone; at another output
+    stride if one is given, without pretrained weights where other ones are loaded afterwards."""
     torch.manual_seed(settings.seed)
     options = settings.model.model_dump()
-    return build_model(options.pop("name"), num_classes, **options).eval()
+    if output_stride is not None:
+        options = at_output_stride(options, output_stride)
+    if not pretrained and "weights" in options:
+        options["weights"] = "none"
+    network = build_model(options.pop("name"), num_classes, **options)
+    return network.to(memory_format=torch.channels_last)
+
+
+def scored_checkpoint(settings: TrialSettings, run: RunDirectory) -> Path:
+    """The file of the weights that are scored."""
+    return run.best_checkpoint if settings.evaluation.checkpoint == "best" else run.last_checkpoint
 
 
 def trained_network(folder: Path, settings: TrialSettings, num_classes: int) -> SegmentationNetwork:
@@ -41,13 +54,8 @@ def trained_network(folder: Path, settings: TrialSettings, num_classes: int) -> 
     """
     if state(folder) != "finished":
         raise ConfigError("the trial has not finished", str(folder), "run the experiment first")
-    options = settings.model.model_dump()
-    if settings.evaluation.output_stride is not None:
-        options = at_output_stride(options, settings.evaluation.output_stride)
-    name = options.pop("name")
-    network = build_model(name, num_classes, **options | ({"weights": "none"} if "weights" in options else {}))
-    run = RunDirectory(folder)
-    path = run.best_checkpoint if settings.evaluation.checkpoint == "best" else run.last_checkpoint
+    network = build_network(settings, num_classes, settings.evaluation.output_stride, pretrained=False)
+    path = scored_checkpoint(settings, RunDirectory(folder))
     try:
         weights = checkpoint_io.network_weights(checkpoint_io.load(path))
     except FileNotFoundError as error:

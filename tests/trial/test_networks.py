@@ -8,7 +8,7 @@ import torch
 from segsuite.config import TrialSettings, validate
 from segsuite.errors import ConfigError
 from segsuite.train import checkpoint_io
-from segsuite.trial.networks import network_at_the_start, scored_dataset, trained_network
+from segsuite.trial.networks import build_network, scored_dataset, trained_network
 
 CLASSES = 3
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -21,7 +21,7 @@ def settings(**more: object) -> TrialSettings:
 
 def finished(folder: Path, checkpoint: str = "last") -> torch.nn.Module:
     """A run directory with the weights of another seed; the network that they are of."""
-    network = network_at_the_start(settings(seed=7), CLASSES)
+    network = build_network(settings(seed=7), CLASSES).eval()
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     checkpoint_io.save({"state_dict": weights}, folder / "checkpoints" / f"{checkpoint}.ckpt")
     (folder / "result.json").write_text("{}")
@@ -33,7 +33,7 @@ def test_a_trained_network_has_the_weights_of_its_checkpoint(tmp_path: Path) -> 
     with torch.inference_mode():
         found = trained_network(tmp_path, settings(), CLASSES)(IMAGE)
         assert torch.equal(found, expected(IMAGE))
-        assert not torch.equal(found, network_at_the_start(settings(), CLASSES)(IMAGE))
+        assert not torch.equal(found, build_network(settings(), CLASSES).eval()(IMAGE))
 
 
 def test_the_checkpoint_that_was_scored_is_read(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_checkpoint_that_was_scored_is_read(tmp_path: Path) -> None:
 
 
 def test_the_start_is_a_function_of_the_seed() -> None:
-    one, same, other = (network_at_the_start(settings(seed=seed), CLASSES) for seed in (3, 3, 4))
+    one, same, other = (build_network(settings(seed=seed), CLASSES).eval() for seed in (3, 3, 4))
     with torch.inference_mode():
         assert torch.equal(one(IMAGE), same(IMAGE))
         assert not torch.equal(one(IMAGE), other(IMAGE))
