@@ -15,6 +15,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_PREEMPTED = 75
+EXIT_SMALLER_BATCH = 77
 
 
 class SegsuiteError(Exception):
@@ -96,6 +97,16 @@ class Preempted(SegsuiteError):
     """The trial was asked to stop, saved a checkpoint and can be resumed."""
 
     exit_code = EXIT_PREEMPTED
+
+
+class OutOfMemory(SegsuiteError):
+    """The memory of the device, or of the machine, was too small for what the settings ask."""
+
+
+class SmallerBatch(OutOfMemory):
+    """The same, and the next attempt will take smaller batches: smaller_batch.json is written."""
+
+    exit_code = EXIT_SMALLER_BATCH
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

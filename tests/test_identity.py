@@ -114,6 +114,9 @@ def test_a_whole_number_in_a_list_is_the_same_as_its_float() -> None:
         ("cache_images", True),
         ("evaluation_batch_size", 1),
         ("checkpoint_minutes", 0.5),
+        ("nodes", 2),
+        ("devices", 4),
+        ("strategy", "fsdp"),
     ],
 )
 def test_how_a_trial_is_executed_does_not_matter(key: str, value: Any) -> None:
@@ -122,7 +125,7 @@ def test_how_a_trial_is_executed_does_not_matter(key: str, value: Any) -> None:
 
 def test_every_execution_setting_is_tried_above() -> None:
     tried = {"device", "workers", "threads", "cache_images", "evaluation_batch_size", "checkpoint_minutes"}
-    assert set(config.Execution.model_fields) == tried
+    assert set(config.Execution.model_fields) == tried | {"nodes", "devices", "strategy"}
 
 
 ROOTS = ["data/camvid", "/elsewhere/camvid", "../shared/data/camvid/", "C:\\data\\camvid", "camvid"]

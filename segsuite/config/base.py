@@ -1,5 +1,6 @@
 """What all settings have in common: frozen, unknown keys rejected, a sentence with unit and range under each field."""
 
+import functools
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -37,17 +38,25 @@ def identity(settings: BaseModel) -> dict[str, Any]:
     changes.
     """
     kept: dict[str, Any] = {}
-    for name, field in type(settings).model_fields.items():
-        mark = (field.json_schema_extra or {}).get("identity") if isinstance(field.json_schema_extra, dict) else None
-        if mark == "none":
-            continue
-        value, default = getattr(settings, name), field.get_default(call_default_factory=True)
-        if mark == "file name":
-            value, default = _file_name(value), _file_name(default)
-        if name != "name" and not field.is_required() and value == default:
-            continue
-        kept[name] = _identity_of(value)
+    for name, (default, is_path) in _compared(type(settings)).items():
+        value = _file_name(getattr(settings, name)) if is_path else getattr(settings, name)
+        if name == "name" or value != default:
+            kept[name] = _identity_of(value)
     return kept
+
+
+@functools.cache  # pydantic copies a default deeply each time that it is asked for it: most of a plan's seconds
+def _compared(model: type[BaseModel]) -> dict[str, tuple[Any, bool]]:
+    """Of each field that is part of the identity: its default, and whether it is a path. A required field's default
+    equals nothing."""
+    found: dict[str, tuple[Any, bool]] = {}
+    for name, field in model.model_fields.items():
+        mark = field.json_schema_extra.get("identity") if isinstance(field.json_schema_extra, dict) else None
+        if mark != "none":
+            default = object() if field.is_required() else field.get_default(call_default_factory=True)
+            is_path = mark == "file name"
+            found[name] = (_file_name(default) if is_path else default, is_path)
+    return found
 
 
 def _identity_of(value: Any) -> Any:

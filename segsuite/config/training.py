@@ -20,6 +20,9 @@ class Optimizer(Settings):
     """Decay of all weights but biases and normalisation, at least 0."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of sgd (Nesterov), first moment decay of adamw; 0 to below 1."""
+    reference_batch_size: int | None = Field(None, ge=1)
+    """Images an optimizer step for which the learning rates are meant, at least 1: they are multiplied by (batch_size x
+    accumulate) / this (Goyal et al. 2017). None: they are taken as they are."""
 
 
 class Schedule(Settings):
@@ -49,7 +52,7 @@ class Train(Settings):
     epochs: int = Field(20, ge=1)
     """Passes over the training split, at least 1."""
     batch_size: int = Field(8, ge=1)
-    """Images a step, at least 1."""
+    """Images a step, of all processes of the trial together (execution.nodes x execution.devices), at least 1."""
     optimizer: Optimizer = Optimizer()
     """How weights are updated."""
     schedule: Schedule = Schedule()
@@ -95,6 +98,17 @@ class Train(Settings):
             )
         return self
 
+    @property
+    def effective_batch(self) -> int:
+        """Images an optimizer step, of all processes together."""
+        return self.batch_size * self.accumulate
+
+    @property
+    def learning_rate_factor(self) -> float:
+        """What all learning rates are multiplied by."""
+        reference = self.optimizer.reference_batch_size
+        return self.effective_batch / reference if reference else 1.0
+
 
 class Evaluation(Settings):
     """What is scored at the end, at the labels' own resolution."""
@@ -115,13 +129,25 @@ class Execution(Settings):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where it runs; auto: CUDA, else MPS, else the CPU."""
+    nodes: int = Field(1, ge=1)
+    """Machines that train the trial together, at least 1; above 1 under SLURM."""
+    devices: int = Field(1, ge=1)
+    """Processes of the trial on each machine, at least 1: one a GPU, or on a CPU."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """How several processes share the training. ddp: each has the whole network; fsdp: weights and the optimizer's
+    state are spread over GPUs."""
     workers: int = Field(0, ge=0)
-    """Processes that read and augment images, at least 0; 0: the training process does it."""
+    """Processes that read and augment images, for each process that trains, at least 0; 0: it does so itself."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads for computing, at least 1; None: OMP_NUM_THREADS if set, else all cores."""
+    """CPU threads for computing of each process, at least 1; None: OMP_NUM_THREADS if set, else all cores."""
     cache_images: bool = False
     """Keep decoded images in memory: CamVid needs 0.3 GB."""
     evaluation_batch_size: int = Field(4, ge=1)
-    """Images a step in validation, at least 1; images of different sizes go one by one."""
+    """Images a step of each process in validation, at least 1; images of different sizes go one by one."""
     checkpoint_minutes: float = Field(5.0, gt=0)
     """Longest time between two saves of last.ckpt within an epoch, in minutes, above 0; each epoch's end saves too."""
+
+    @property
+    def ranks(self) -> int:
+        """Processes that train the trial together."""
+        return self.nodes * self.devices

@@ -14,6 +14,7 @@ from segsuite.config.deeplabv3 import check_evaluation_stride
 from segsuite.config.full_resolution import check_full_resolution
 from segsuite.config.loss import CrossEntropyLoss, Loss
 from segsuite.config.model import Model
+from segsuite.config.ranks import check_ranks
 from segsuite.config.tracking import Wandb
 from segsuite.config.training import Evaluation, Execution, Train
 from segsuite.errors import ConfigError, unknown_name
@@ -81,6 +82,10 @@ def validate(values: dict[str, Any], where: Callable[[tuple[str | int, ...]], st
         advice = "`segsuite schema` prints every key with its meaning and range"
         problems = (_problem(values, dict(item), where) for item in error.errors(include_url=False))
         raise ConfigError.of(ConfigError(what, place, advice) for what, place in problems) from None
+    try:
+        check_ranks(settings)
+    except ConfigError as error:
+        raise ConfigError(error.what, where(("execution",)), error.advice) from None
     if settings.train.full_resolution == "fused":
         try:
             check_full_resolution(settings.model, settings.loss)

@@ -1,7 +1,7 @@
 """From a dataset to batches, exactly resumable: what a batch holds is a function of (seed, epoch, index) alone."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -63,27 +63,60 @@ def sample_seed(seed: int, epoch: int, index: int, *copy: int) -> int:
     return int(np.random.SeedSequence((seed, epoch, index, *copy)).generate_state(1)[0])
 
 
+class Share(NamedTuple):
+    """Which part of each batch of `batch` images rank `rank` of `world` takes, so that the batches are the same for
+    any number of ranks."""
+
+    rank: int = 0
+    world: int = 1
+    batch: int = 1
+
+    @classmethod
+    def of_split(cls, rank: int, world: int) -> "Share":
+        """Each image of a split to one rank, as evenly as it goes."""
+        return cls(rank, world, world)
+
+    def of(self, keys: list[Key]) -> list[Key]:
+        """The rank's part of `keys`, in their order."""
+        part = self.batch // self.world
+        return keys if self.world == 1 else [key for i, key in enumerate(keys) if i % self.batch // part == self.rank]
+
+
+WHOLE = Share()
+
+
 class EpochSampler(Sampler[Key]):
     """Keys of one epoch in an order that is a function of (seed, epoch); `start` skips what was done already.
 
     With `factors` (one for each of `indices`) images come in proportion to them, and some not at all: see
-    `repeat_factors.times_in_an_epoch`. The length of an epoch stays the number of indices.
+    `repeat_factors.times_in_an_epoch`. The length of an epoch stays the number of indices. `share` is what this process
+    takes of it; `indices` and `start` are those of all, and of this process.
     """
 
-    def __init__(self, indices: Sequence[int], seed: int, shuffle: bool = True, factors: Floats | None = None) -> None:
+    def __init__(
+        self,
+        indices: Sequence[int],
+        seed: int,
+        shuffle: bool = True,
+        factors: Floats | None = None,
+        share: Share = WHOLE,
+        whole_batches: bool = False,
+    ) -> None:
         self.indices, self.seed, self.shuffle, self.factors = list(indices), seed, shuffle, factors
-        self.epoch, self.start = 0, 0
+        self.share, self.epoch, self.start = share, 0, 0
+        # A rank must not have a part of a batch that another rank has none of.
+        self.count = len(indices) // share.batch * share.batch if whole_batches else len(indices)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return self.count if self.share.world == 1 else len(self.share.of([(0, place) for place in range(self.count)]))
 
     def __iter__(self) -> Iterator[Key]:
         start, self.start = self.start, 0
-        return iter(self._keys()[start:])
+        return iter(self.share.of(self._keys()[: self.count])[start:])
 
     def _keys(self) -> list[Key]:
         if not self.shuffle:
@@ -122,16 +155,24 @@ class ResumableLoader(DataLoader[Sample]):
 
 
 def training_loader(
-    samples: Samples, indices: Sequence[int], batch_size: int, workers: int, factors: Floats | None = None
+    samples: Samples,
+    indices: Sequence[int],
+    batch_size: int,
+    workers: int,
+    factors: Floats | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> ResumableLoader:
-    """Shuffled batches; images come in proportion to `factors`, if given (see EpochSampler).
+    """Shuffled batches, of which rank `rank` of `world` gets its part; images come in proportion to `factors`, if given
+    (see EpochSampler).
 
     A last, smaller batch is dropped, since batch normalisation needs more than one value.
     """
+    share = WHOLE if world == 1 else Share(rank, world, batch_size)
     return ResumableLoader(
         samples,
-        batch_size,
-        sampler=EpochSampler(indices, samples.seed, factors=factors),
+        batch_size // world,
+        sampler=EpochSampler(indices, samples.seed, factors=factors, share=share, whole_batches=True),
         drop_last=len(indices) >= batch_size,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -141,17 +182,26 @@ def training_loader(
     )
 
 
-def evaluation_loader(samples: Samples, indices: Sequence[int], batch_size: int, workers: int) -> DataLoader[Sample]:
+def evaluation_loader(
+    samples: Samples, indices: Sequence[int], batch_size: int, workers: int, share: Share = WHOLE
+) -> DataLoader[Sample]:
     """Batches in order, each of images of one size, so that none is resized or padded with others in mind."""
     return DataLoader(
         samples,
         batch_size,
-        sampler=EpochSampler(indices, samples.seed, shuffle=False),
+        sampler=EpochSampler(indices, samples.seed, shuffle=False, share=share),
         collate_fn=_by_size,
         num_workers=workers,
         persistent_workers=workers > 0,
         generator=torch.Generator().manual_seed(samples.seed),
     )
+
+
+def common_batches(loader: DataLoader[Sample]) -> int:
+    """Batches of an evaluation loader that every rank has, whichever rank this is."""
+    assert isinstance(loader.sampler, EpochSampler)
+    images = len(loader.sampler.indices) // loader.sampler.share.world
+    return -(-images // int(loader.batch_size or 1))
 
 
 def _by_size(samples: list[Sample]) -> list[Sample]:

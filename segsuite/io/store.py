@@ -1,6 +1,7 @@
 """Run directories: what lies where, in which state a trial is, and the one writer of each file."""
 
 import json
+import os
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -10,21 +11,39 @@ from typing import Any
 from segsuite.errors import SegsuiteError
 from segsuite.io import atomic, claims
 
+SMALLER_BATCH = "smaller_batch.json"
+"""Beside trial.yaml when the memory was too small: the batches that are trained with, see trial/smaller_batch.py."""
+OF_TRAINING = ("events.jsonl", "metrics.csv", "artefacts.json", "artefacts.npz")
 STATES = ("finished", "running", "failed", "unfinished", "new")
 
 
-def state(folder: Path) -> str:
+def names(folder: Path) -> frozenset[str]:
+    """What lies in a run directory, in one look; empty when there is none."""
+    try:
+        return frozenset(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+
+
+def state(folder: Path, there: frozenset[str] | None = None) -> str:
     """finished: has a result. running: a live process claims it. failed: ended with an error. unfinished: was
-    stopped. new."""
-    if (folder / "result.json").exists():
+    stopped. new.
+
+    `there`: its `names`, when the caller has looked already. One look and not five: on a network file system each
+    costs as much as the others, and an experiment has thousands of run directories.
+    """
+    there = names(folder) if there is None else there
+    if "result.json" in there:
         return "finished"
-    if claims.is_live(folder):
-        return "running"
-    if (folder / "failure.json").exists():
+    if "claim.json" in there:
+        if claims.is_live(folder):
+            return "running"
+        if (folder / "result.json").exists():  # it has ended since the look
+            return "finished"
+    if "failure.json" in there:
         return "failed"
-    return (
-        "unfinished" if (folder / "events.jsonl").exists() or (folder / "checkpoints" / "last.ckpt").exists() else "new"
-    )
+    begun = "events.jsonl" in there or ("checkpoints" in there and (folder / "checkpoints" / "last.ckpt").exists())
+    return "unfinished" if begun else "new"
 
 
 def log_file(folder: Path) -> Path:
@@ -40,6 +59,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def batches_in_words(record: Mapping[str, Any]) -> str:
+    """What smaller_batch.json says, in words: images a batch x batches a step, and what they were to be.
+
+    >>> batches_in_words({"batch_size": 4, "accumulate": 2, "was": {"batch_size": 8, "accumulate": 1}})
+    '4 x 2 instead of 8 x 1'
+    """
+    now, was = (f"{batches['batch_size']} x {batches['accumulate']}" for batches in (record, record["was"]))
+    return f"{now} instead of {was}"
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
@@ -70,12 +99,18 @@ class RunDirectory:
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
 
     def open(self) -> None:
-        """Removes what an earlier, killed attempt left half-written, and its failure."""
+        """Removes what an earlier, killed attempt left half-written, its failure, and, if batches are smaller from now
+        on, all that it trained: a training of two batch sizes would be of no arm."""
         for folder in (self.folder / "checkpoints", self.folder / "samples"):
             atomic.remove_stale_temporaries(folder)
         # Another launcher may be writing its trial.yaml or its claim at this moment.
         atomic.remove_stale_temporaries(self.folder, older_than=60.0)
         (self.folder / "failure.json").unlink(missing_ok=True)
+        smaller = read_json(self.folder / SMALLER_BATCH)
+        if smaller is not None and not smaller.get("begun"):
+            for path in (*(self.folder / "checkpoints").glob("*"), *(self.folder / name for name in OF_TRAINING)):
+                path.unlink(missing_ok=True)
+            atomic.write_json(self.folder / SMALLER_BATCH, smaller | {"begun": True})
 
     def rewind(self, epoch: int) -> None:
         """Forgets the events of `epoch` and later, which are about to be run again."""

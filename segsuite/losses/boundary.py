@@ -9,6 +9,7 @@ from segsuite.losses.base import Loss
 from segsuite.losses.border import distance_to
 from segsuite.losses.pixels import Pixels
 from segsuite.losses.probability_slopes import with_slopes
+from segsuite.losses.ranks import over_ranks
 
 
 def boundary(pixels: Pixels) -> Tensor:
@@ -18,7 +19,7 @@ def boundary(pixels: Pixels) -> Tensor:
     distance_NCHW = (signed_distance_on_cpu if pixels.on_cpu else signed_distance)(is_label_NCHW)
     slopes_NCHW = (distance_NCHW / pixels.valid_count.clamp_min(1.0)).mul_(pixels.valid_NHW[:, None])
     value = (slopes_NCHW * pixels.probabilities().sub_(is_label_NCHW.to(pixels.dtype))).sum()
-    return with_slopes(pixels, value, slopes_NCHW)
+    return over_ranks(with_slopes(pixels, value, slopes_NCHW))
 
 
 def signed_distance(regions_NCHW: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from segsuite.errors import ConfigError
 from segsuite.losses.base import Loss, check_length
 from segsuite.losses.labels import count_classes
 from segsuite.losses.pixels import Pixels
+from segsuite.losses.ranks import over_ranks
 from segsuite.losses.strips import on_cpu
 
 
@@ -24,8 +25,8 @@ def weighted_mean(values_NHW: Tensor, pixels: Pixels, weights_C: Tensor | None) 
     if weights_C is None:
         return pixels.mean(values_NHW)
     weights_NHW = pixels.look_up(weights_C)
-    weight_sum = weights_NHW.sum()
-    return (weights_NHW * values_NHW).sum() / torch.where(weight_sum > 0, weight_sum, 1.0)
+    weight_sum = over_ranks(weights_NHW.sum())
+    return over_ranks((weights_NHW * values_NHW).sum()) / torch.where(weight_sum > 0, weight_sum, 1.0)
 
 
 class CrossEntropy(Loss):
@@ -75,7 +76,8 @@ class CrossEntropy(Loss):
             reduction="none" if torch.are_deterministic_algorithms_enabled() else "sum",
             label_smoothing=self.label_smoothing,
         ).sum()
-        mean: Tensor = total / torch.where(weight_sum > 0, weight_sum, 1.0)
+        weight_sum = over_ranks(weight_sum)
+        mean: Tensor = over_ranks(total) / torch.where(weight_sum > 0, weight_sum, 1.0)
         return mean
 
     def of(self, pixels: Pixels) -> Tensor:

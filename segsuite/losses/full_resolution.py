@@ -23,6 +23,7 @@ from segsuite.losses.cross_entropy import CrossEntropy
 from segsuite.losses.enlargement import Enlargement, Part
 from segsuite.losses.fused_cross_entropy import check_shapes, enlarged_cross_entropy
 from segsuite.losses.pixels import Pixels
+from segsuite.losses.ranks import norm_over_ranks
 from segsuite.losses.softmax_sums import Sums, add_sums, gradient_of, probabilities
 from segsuite.losses.strips import Strip
 from segsuite.losses.weighted_sum import WeightedSum
@@ -62,8 +63,8 @@ class FusedLoss(nn.Module):
         return self.weight * self._value(logits, labels_NHW)
 
     def gradient_norm(self, logits: LowLogits, labels_NHW: Tensor) -> float:
-        """Euclidean norm of d loss / d logits at the labels' resolution, where the logits never are; makes the host
-        wait."""
+        """Euclidean norm of d loss / d logits of all ranks at the labels' resolution, where the logits never are; makes
+        the host wait."""
         low_NChw = logits.low_NChw.detach()
         if low_NChw.dtype != torch.float64:
             low_NChw = low_NChw.float()
@@ -71,7 +72,7 @@ class FusedLoss(nn.Module):
         with torch.enable_grad():
             value = self._value(LowLogits(low_NChw.requires_grad_(), logits.enlarged), labels_NHW, square_sum)
             torch.autograd.grad(value, low_NChw)
-        return self.weight * math.sqrt(float(square_sum))
+        return self.weight * norm_over_ranks(math.sqrt(float(square_sum)), low_NChw.device)
 
     def _value(self, logits: LowLogits, labels_NHW: Tensor, square_sum: Tensor | None = None) -> Tensor:
         if isinstance(self.loss, CrossEntropy):

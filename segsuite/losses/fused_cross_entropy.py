@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from segsuite.losses.base import check_length, check_range
 from segsuite.losses.enlargement import Enlargement
 from segsuite.losses.labels import unknown_label
+from segsuite.losses.ranks import over_ranks, world_size
 from segsuite.losses.softmax_sums import probabilities
 from segsuite.losses.strips import Strip, on_cpu
 
@@ -87,7 +88,8 @@ def enlarged_cross_entropy(
     if on_cpu(labels_NHW):
         check_labels(labels_NHW, num_classes, ignore_index)
     enlargement = Enlargement(logits_NChw, enlarged, (labels_NHW.shape[1], labels_NHW.shape[2]), align_corners)
-    loss: Tensor = _UpsampleCrossEntropy.apply(
+    squares = enlargement.low_NChw.new_zeros((), dtype=enlargement.sum_dtype)
+    loss_sum, weight_sum = _UpsampleCrossEntropy.apply(
         logits_NChw,
         labels_NHW,
         ignore_index,
@@ -95,9 +97,13 @@ def enlarged_cross_entropy(
         label_smoothing,
         enlargement,
         torch.is_grad_enabled() and logits_NChw.requires_grad,
-        square_sum,
+        None if square_sum is None else squares,
     )
-    return loss
+    weight_sum = over_ranks(weight_sum)
+    divisor = torch.where(weight_sum > 0, weight_sum, 1.0)
+    if square_sum is not None:
+        square_sum += squares / (divisor / world_size()) ** 2  # the gradient of a sum over ranks is world size times it
+    return (over_ranks(loss_sum) / divisor).to(enlargement.dtype)
 
 
 def check_shapes(logits_NChw: Tensor, labels_NHW: Tensor) -> None:
@@ -121,6 +127,8 @@ def check_labels(labels_NHW: Tensor, num_classes: int, ignore_index: int) -> Non
 
 
 class _UpsampleCrossEntropy(Function):
+    """The sum of the weighted losses, and that of the weights."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -132,11 +140,11 @@ class _UpsampleCrossEntropy(Function):
         enlargement: Enlargement,
         with_gradient: bool,
         square_sum: Tensor | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         dtype = enlargement.sum_dtype
         shape = logits_NChw.shape if with_gradient else (0,)
         gradient_NChw = torch.zeros(shape, dtype=enlargement.dtype, device=logits_NChw.device)
-        loss_sum, weight_sum, squares = (gradient_NChw.new_zeros((), dtype=dtype) for _ in range(3))
+        loss_sum, weight_sum = (gradient_NChw.new_zeros((), dtype=dtype) for _ in range(2))
         whole = slice(None)
         for part in enlargement.parts():
             labels_nRX = enlargement.labels(labels_NHW, part, ignore_index)
@@ -152,20 +160,18 @@ class _UpsampleCrossEntropy(Function):
             if with_gradient:
                 gradient_nCP = _gradient(strip, p_nCP, weight_nP, weight_C, smoothing)
                 if square_sum is not None:
-                    squares += gradient_nCP.square().sum(dtype=dtype)
+                    square_sum += gradient_nCP.square().sum(dtype=dtype)
                 enlargement.add_transposed(gradient_nCP.view(strip.shape), part, gradient_NChw)
-        divisor = torch.where(weight_sum > 0, weight_sum, 1.0)
-        if square_sum is not None:
-            square_sum += squares / divisor**2
-        ctx.save_for_backward(gradient_NChw, divisor)
+        ctx.save_for_backward(gradient_NChw)
+        ctx.mark_non_differentiable(weight_sum)
         ctx.dtype = logits_NChw.dtype
-        return (loss_sum / divisor).to(enlargement.dtype)
+        return loss_sum, weight_sum
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        gradient_NChw, divisor = ctx.saved_tensors
-        scaled_NChw = gradient_NChw * (gradient / divisor).to(gradient_NChw.dtype)
+    def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient_NChw,) = ctx.saved_tensors
+        scaled_NChw = gradient_NChw * gradient.to(gradient_NChw.dtype)
         return scaled_NChw.to(ctx.dtype), None, None, None, None, None, None, None
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.losses.base import Loss
 from segsuite.losses.pixels import Pixels
-from segsuite.losses.region import Regions, average_weights, ratio, regions
+from segsuite.losses.region import Regions, class_mean, ratio, regions
 
 EXPONENTS = {"square": 2.0, "simple": 1.0, "uniform": 0.0}
 
@@ -24,7 +24,7 @@ class GeneralisedDice(Loss):
     """1 - 2 sum_c w[c] sum(p t) / sum_c w[c] (sum p + sum t): one ratio of all classes, with w[c] = 1 / (sum t)^2.
 
     A class without a pixel has weight 0: probability on it costs only what it takes from the present classes. Sums are
-    the batch's (gathered over ranks under DDP), or each image's with `per_image`, averaged over images. Additive with
+    the batch's, or each image's with `per_image`, averaged over images. Additive with
     per_image, or with uniform weights, only. weights: `square` as in the paper, `simple` (1 / sum t) or `uniform`.
     """
 
@@ -40,5 +40,5 @@ class GeneralisedDice(Loss):
 
     def of(self, pixels: Pixels) -> Tensor:
         sums = regions(pixels, self.per_image)
-        weights_M1 = average_weights(sums.count_MC.sum(1, keepdim=True))
-        return (generalised_dice(sums, self.exponent) * weights_M1).sum()
+        count_M1 = sums.count_MC.sum(1, keepdim=True)
+        return class_mean(generalised_dice(sums, self.exponent), count_M1, self.per_image)

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from segsuite.losses.base import Loss
 from segsuite.losses.cross_entropy import CrossEntropy
 from segsuite.losses.full_resolution import FusedLoss, LowLogits
+from segsuite.losses.ranks import norm_over_ranks
 
 
 def gradient_norm(loss: Loss | FusedLoss, logits_NCHW: Tensor | LowLogits, labels_NHW: Tensor) -> float:
-    """Euclidean norm of d loss / d logits at the labels' resolution; makes the host wait."""
+    """Euclidean norm of d loss / d logits of all ranks at the labels' resolution; makes the host wait."""
     if isinstance(logits_NCHW, LowLogits):
         assert isinstance(loss, FusedLoss)
         return loss.gradient_norm(logits_NCHW, labels_NHW)
@@ -31,7 +32,7 @@ def gradient_norm(loss: Loss | FusedLoss, logits_NCHW: Tensor | LowLogits, label
     with torch.enable_grad():
         logits_NCHW.requires_grad_()
         (gradient_NCHW,) = torch.autograd.grad(loss(logits_NCHW, labels_NHW), logits_NCHW)
-    return float(torch.linalg.vector_norm(gradient_NCHW, dtype=torch.float64))
+    return norm_over_ranks(float(torch.linalg.vector_norm(gradient_NCHW, dtype=torch.float64)), gradient_NCHW.device)
 
 
 class MeasuredLoss(nn.Module):

@@ -4,22 +4,24 @@ import torch
 from torch import Tensor
 
 from segsuite.losses.pixels import Pixels
+from segsuite.losses.ranks import gathered, over_ranks
 
 
 def mean_of_hardest(loss_NHW: Tensor, pixels: Pixels, keep: Tensor, weights_NHW: Tensor | None = None) -> Tensor:
-    """Mean, weighted by `weights_NHW`, of the `keep` valid pixels of the batch with the largest loss (>= 0).
+    """Mean, weighted by `weights_NHW`, of the `keep` valid pixels of all ranks with the largest loss (>= 0).
 
     Pixels that tie for the last places share them, so that their order does not matter.
     """
-    values = loss_NHW.detach().masked_fill(~pixels.valid_NHW, -1.0).flatten()
+    values_NHW = loss_NHW.detach().masked_fill(~pixels.valid_NHW, -1.0)
+    values = gathered(values_NHW)  # every rank looks for the threshold among all: no sum could tell it
     threshold = _largest(values, keep.clamp_min(1), pixels.on_cpu)
-    above, tied = values > threshold, values == threshold
-    share = (keep - above.sum()) / tied.sum()
-    kept_NHW = (above + tied * share).to(loss_NHW.dtype).view_as(loss_NHW) * pixels.valid_NHW
+    share = (keep - (values > threshold).sum()) / (values == threshold).sum()
+    kept_NHW = (values_NHW > threshold) + (values_NHW == threshold) * share
+    kept_NHW = kept_NHW.to(loss_NHW.dtype) * pixels.valid_NHW
     if weights_NHW is not None:
         kept_NHW = kept_NHW * weights_NHW
-    kept_sum = kept_NHW.sum()
-    return (kept_NHW * loss_NHW).sum() / torch.where(kept_sum > 0, kept_sum, 1.0)
+    kept_sum = over_ranks(kept_NHW.sum())
+    return over_ranks((kept_NHW * loss_NHW).sum()) / torch.where(kept_sum > 0, kept_sum, 1.0)
 
 
 def _largest(values: Tensor, k: Tensor, on_cpu: bool) -> Tensor:

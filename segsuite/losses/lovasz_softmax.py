@@ -8,25 +8,30 @@ from segsuite.errors import ConfigError, unknown_name
 from segsuite.losses.base import Loss
 from segsuite.losses.pixels import Pixels
 from segsuite.losses.probability_slopes import with_slopes
+from segsuite.losses.ranks import gathered, over_ranks, own_part, world_size
 from segsuite.losses.region import AVERAGES, average_weights
 
 
 def lovasz_softmax(pixels: Pixels, per_image: bool = False, average: str = "present") -> Tensor:
-    """Mean over classes of the Lovasz extension of 1 - J at the errors |t - p|; of the batch, or of each image."""
-    count_MC = pixels.count_NC if per_image else pixels.count_NC.sum(0, keepdim=True)
-    weights_MC = average_weights(count_MC, average)
+    """Mean over classes of the Lovasz extension of 1 - J at the errors |t - p|; of the batch, or of each image.
+
+    Of a batch that ranks share, each rank sorts all pixels: no sum could tell their order.
+    """
+    count_MC = pixels.count_NC if per_image else over_ranks(pixels.count_NC.sum(0, keepdim=True))
+    weights_MC = average_weights(count_MC, per_image, average)
+    whole, own = (torch.flatten, torch.Tensor.contiguous) if per_image else (gathered, own_part)
     p_NCHW = pixels.probabilities()
     value = p_NCHW.new_zeros(())
     for m in range(len(count_MC)):
         images = slice(m, m + 1) if per_image else slice(None)
-        labels_nHW, valid_nHW = pixels.labels_NHW[images], pixels.valid_NHW[images]
+        labels = whole(pixels.labels_NHW[images])
+        valid = labels != pixels.ignore_index
         for label, weight in enumerate(weights_MC[m]):
-            is_label = ((labels_nHW == label) & valid_nHW).flatten()
-            of_class, slopes = lovasz_of_class(p_NCHW[images, label].flatten(), is_label, valid_nHW.flatten())
+            of_class, slopes = lovasz_of_class(whole(p_NCHW[images, label]), (labels == label) & valid, valid)
             value = value + weight * of_class
             # The slopes take the place of the probabilities, so that one tensor of this size is enough.
-            p_NCHW[images, label] = (weight * slopes).view(labels_nHW.shape)
-    return with_slopes(pixels, value, p_NCHW)
+            p_NCHW[images, label] = (weight * own(slopes)).view(p_NCHW[images, label].shape)
+    return over_ranks(with_slopes(pixels, value if per_image else value / world_size(), p_NCHW))
 
 
 def lovasz_of_class(p: Tensor, is_label: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
@@ -55,7 +60,7 @@ class LovaszSoftmax(Loss):
 
     For hard predictions it is 1 - J. per_image: of each image, averaged over images with a valid pixel, instead of the
     whole batch. average: `present` averages over the classes with a pixel in the image (or batch); `all` over all, an
-    absent class then costs its largest probability. Additive with per_image only; not gathered over ranks.
+    absent class then costs its largest probability. Additive with per_image only.
     """
 
     def __init__(self, per_image: bool = False, average: str = "present", ignore_index: int = 255) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from segsuite.losses.base import Loss, check_length, check_range
 from segsuite.losses.hardest import mean_of_hardest, share_of
 from segsuite.losses.pixels import Pixels
+from segsuite.losses.ranks import over_ranks
 
 
 def ohem_cross_entropy(
@@ -19,7 +20,7 @@ def ohem_cross_entropy(
     check_length("class_weights", weights_C, pixels.num_classes)
     log_p_NHW = pixels.log_p_NHW
     hard = ((log_p_NHW.detach().exp() < threshold) & pixels.valid_NHW).sum()
-    keep = torch.maximum(hard.double(), share_of(pixels, min_kept_fraction))
+    keep = torch.maximum(over_ranks(hard.double()), share_of(pixels, min_kept_fraction))
     return mean_of_hardest(-log_p_NHW, pixels, keep, None if weights_C is None else pixels.look_up(weights_C))
 
 

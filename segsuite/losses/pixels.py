@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from segsuite.losses.labels import count_classes, count_classes_unchecked
+from segsuite.losses.ranks import over_ranks
 from segsuite.losses.softmax_sums import Sums, softmax_sums
 from segsuite.losses.strips import Strip, on_cpu, strips
 
@@ -57,9 +58,9 @@ class Pixels:
 
     @cached_property
     def valid_count(self) -> Tensor:
-        """Number of valid pixels, a scalar."""
+        """Number of valid pixels of all ranks, a scalar."""
         counted = self.valid_NHW if self._count_NC is None else self._count_NC
-        return counted.sum().to(self.dtype)
+        return over_ranks(counted.sum().to(self.dtype))
 
     @cached_property
     def classes_NHW(self) -> Tensor:
@@ -102,7 +103,7 @@ class Pixels:
         return picked.view(self.labels_NHW.shape).mul_(self.valid_NHW)
 
     def class_sums(self, values_NHW: Tensor) -> Tensor:
-        """Sum of `values_NHW` over the pixels of each class (C,); no gradient."""
+        """Sum of `values_NHW` over this rank's pixels of each class (C,); no gradient."""
         values_NHW = values_NHW.detach() * self.valid_NHW
         if self.on_cpu:
             values = values_NHW.flatten().double()
@@ -110,8 +111,9 @@ class Pixels:
         return torch.stack([(values_NHW * (self.labels_NHW == label)).sum() for label in range(self.num_classes)])
 
     def mean(self, values_NHW: Tensor) -> Tensor:
-        """Sum of `values_NHW`, which are 0 at void pixels, divided by the number of valid pixels; 0 without any."""
-        return values_NHW.sum() / self.valid_count.clamp_min(1.0)
+        """Sum of `values_NHW`, which are 0 at void pixels, divided by the number of valid pixels, both of all ranks; 0
+        without any."""
+        return over_ranks(values_NHW.sum()) / self.valid_count.clamp_min(1.0)
 
     def probabilities(self) -> Tensor:
         """Softmax (N, C, H, W), a new tensor without gradient."""

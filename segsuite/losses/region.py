@@ -3,16 +3,15 @@ average over classes."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, distributed
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from torch import Tensor
 
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.losses.base import Loss, check_length, check_range
 from segsuite.losses.pixels import Pixels
+from segsuite.losses.ranks import over_ranks
 
 AVERAGES = ("present", "all")
 
@@ -27,16 +26,12 @@ class Regions(NamedTuple):
 
 
 def regions(pixels: Pixels, per_image: bool = False, squared: bool = False) -> Regions:
-    """The sums of each image, or of the whole batch: of all ranks, when torch.distributed is initialised. Then every
-    rank computes the loss of the global batch, and the mean of the ranks' gradients, which DDP takes, is its gradient.
-    """
+    """The sums of each image, or of the whole batch, of all ranks."""
     mass_NC = pixels.squares_NC if squared else pixels.mass_NC
     sums = Regions(pixels.overlap_NC, mass_NC, pixels.count_NC)
     if per_image:
         return sums
-    whole_3C = torch.stack([value.sum(0) for value in sums])
-    if distributed.is_available() and distributed.is_initialized():
-        whole_3C = _SumOverRanks.apply(whole_3C)
+    whole_3C = over_ranks(torch.stack([value.sum(0) for value in sums]))
     return Regions(*whole_3C[:, None])
 
 
@@ -45,25 +40,41 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     return numerator / torch.where(denominator > 0, denominator, 1.0)
 
 
-def average_weights(count_MC: Tensor, average: str = "present", weights_C: Tensor | None = None) -> Tensor:
-    """What each class of each image (M, C) weighs in the mean over classes, then over images with a valid pixel.
+def class_mean(
+    loss_MC: Tensor,
+    count_MC: Tensor,
+    per_image: bool = False,
+    average: str = "present",
+    weights_C: Tensor | None = None,
+) -> Tensor:
+    """The mean over classes of the loss of each, and with `per_image` over the images of all ranks with a valid
+    pixel."""
+    value = (loss_MC * average_weights(count_MC, per_image, average, weights_C)).sum()
+    return over_ranks(value) if per_image else value
+
+
+def average_weights(
+    count_MC: Tensor, per_image: bool = False, average: str = "present", weights_C: Tensor | None = None
+) -> Tensor:
+    """What each class of each image, or of the batch (M, C), weighs in `class_mean`.
 
     average: `present` leaves out the classes without a pixel in the image (or batch), `all` does not. The weights add
-    up to 1, or to 0 without a valid pixel.
+    up to 1 (over all ranks with `per_image`), or to 0 without a valid pixel.
     """
     check_length("class_weights", weights_C, count_MC.shape[1])
     has_pixels_M1 = (count_MC.sum(1, keepdim=True) > 0).to(count_MC.dtype)
     counted_MC = (count_MC > 0).to(count_MC.dtype) if average == "present" else has_pixels_M1.expand_as(count_MC)
     if weights_C is not None:
         counted_MC = counted_MC * weights_C.to(count_MC.dtype)
-    return ratio(ratio(counted_MC, counted_MC.sum(1, keepdim=True)), has_pixels_M1.sum())
+    images = over_ranks(has_pixels_M1.sum()) if per_image else has_pixels_M1.sum()
+    return ratio(ratio(counted_MC, counted_MC.sum(1, keepdim=True)), images)
 
 
 class RegionLoss(Loss):
     """The mean over classes of a loss of the sums in `Regions`.
 
     per_image: the loss of each image, averaged over the images with a valid pixel, instead of the loss of the batch's
-    sums (gathered over ranks under DDP). average: `present` averages over the classes with a pixel in the image (or
+    sums. average: `present` averages over the classes with a pixel in the image (or
     batch), so that its scale does not depend on how many are absent; probability on an absent class then costs only
     what it takes from the present ones. `all` averages over all classes; an absent one has loss 1 - smooth / (mass +
     smooth), so it needs smooth above 0. smooth: pixels added to numerator and denominator, at least 0. class_weights:
@@ -101,22 +112,4 @@ class RegionLoss(Loss):
 
     def of(self, pixels: Pixels) -> Tensor:
         sums = regions(pixels, self.per_image, self.squared)
-        weights_MC = average_weights(sums.count_MC, self.average, self.class_weights_C)
-        return (self.of_regions(sums) * weights_MC).sum()
-
-
-class _SumOverRanks(Function):
-    """Sum of a tensor over all ranks, whose gradient is the sum of the ranks' gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        total = values.clone()
-        distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        distributed.all_reduce(total)
-        return total
+        return class_mean(self.of_regions(sums), sums.count_MC, self.per_image, self.average, self.class_weights_C)

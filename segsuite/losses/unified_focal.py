@@ -11,7 +11,7 @@ from segsuite.losses.base import Loss, check_range
 from segsuite.losses.focal import focal_term
 from segsuite.losses.focal_tversky import power
 from segsuite.losses.pixels import Pixels
-from segsuite.losses.region import average_weights, regions
+from segsuite.losses.region import class_mean, regions
 from segsuite.losses.tversky import tversky
 
 
@@ -32,7 +32,7 @@ def asymmetric_focal_tversky(
     sums = regions(pixels, per_image)
     loss_MC = tversky(sums, 1 - delta, delta)
     loss_MC = torch.where(rare_C > 0, power(loss_MC, 1 - gamma), loss_MC)
-    return (loss_MC * average_weights(sums.count_MC)).sum()
+    return class_mean(loss_MC, sums.count_MC, per_image)
 
 
 class UnifiedFocal(Loss):
@@ -41,8 +41,8 @@ class UnifiedFocal(Loss):
 
     rare_classes: class ids, at least one; Yeung et al. have one rare class, the foreground. tversky_share (their
     lambda), delta and gamma: 0..1, the authors take 0.5, 0.6 and 0.5. tversky_share 0 is the asymmetric focal loss
-    alone. Classes without a pixel are left out of the Tversky part. Its sums are the batch's (gathered over ranks under
-    DDP), or each image's with `per_image`. Additive with per_image only.
+    alone. Classes without a pixel are left out of the Tversky part. Its sums are the batch's, or each image's with
+    `per_image`. Additive with per_image only.
     """
 
     sums = True

@@ -11,9 +11,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint
 
+from segsuite.datasets.loader import common_batches
 from segsuite.errors import Preempted
 from segsuite.io import atomic
 from segsuite.io.store import RunDirectory
+from segsuite.train.distributed import ALONE, Ranks
 from segsuite.train.module import SegmentationModule
 
 Report = Callable[[dict[str, Any]], None]
@@ -33,7 +35,20 @@ class StopRequest:
 
     def leave_if_set(self) -> None:
         """Raises Preempted when a stop was asked for; what was saved last is what the next attempt continues from."""
-        if self.is_set:
+        self._leave_if(self.is_set)
+
+    def leave_if_any_is_set(self, ranks: Ranks, save: Callable[[], None] | None = None, due: bool = False) -> None:
+        """The same when any rank was asked to stop, in all of them; before that `save` is called, and also when a save
+        is `due` in any of them. All ranks must call it at the same place."""
+        told, asked, due_somewhere = ranks.largest(self.told_to_leave, self.is_set, due)
+        self.told_to_leave |= bool(told)
+        if save is not None and (asked or due_somewhere):
+            save()
+        self._leave_if(bool(asked))
+
+    @staticmethod
+    def _leave_if(asked: bool) -> None:
+        if asked:
             raise Preempted("stopped on request", advice="run the experiment again to continue")
 
     def listen(self) -> None:
@@ -58,19 +73,25 @@ class StopRequest:
 
 
 class RandomState(Callback):
-    """Keeps all random generators in the checkpoint, which Lightning does not."""
+    """Keeps all random generators in the checkpoint, those of every rank, which Lightning does not."""
 
-    def __init__(self) -> None:
+    def __init__(self, ranks: Ranks = ALONE) -> None:
+        self.ranks = ranks
         self._loaded: dict[str, Any] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values and tensors, so that the checkpoint loads with weights_only=True."""
+        first, *others = self.ranks.of_all(self._own())
+        return first | ({"others": others} if others else {})
+
+    @staticmethod
+    def _own() -> dict[str, Any]:
         name, keys, *rest = np.random.get_state(legacy=True)
         return {
             "python": random.getstate(),
             "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -78,17 +99,20 @@ class RandomState(Callback):
         self._loaded = state_dict
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restores the generators of the checkpoint."""
+        """Restores the generators of the checkpoint; those of a rank that it does not know stay as they are."""
         if self._loaded is None:
             return
-        version, keys, gauss = self._loaded["python"]
+        of_ranks, self._loaded = [self._loaded, *self._loaded.get("others", [])], None
+        if self.ranks.rank >= len(of_ranks):
+            return
+        own = of_ranks[self.ranks.rank]
+        version, keys, gauss = own["python"]
         random.setstate((version, tuple(keys), gauss))
-        name, words, *rest = self._loaded["numpy"]
+        name, words, *rest = own["numpy"]
         np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
-        torch.set_rng_state(self._loaded["torch"])
-        if self._loaded["cuda"] and len(self._loaded["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(self._loaded["cuda"])
-        self._loaded = None
+        torch.set_rng_state(own["torch"])
+        if own["cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state(own["cuda"][0])
 
 
 class Events(Callback):
@@ -143,11 +167,11 @@ class Checkpoints(Checkpoint):
 
     Only where an optimizer step has just been done: the gradients of a half-done accumulation are in no checkpoint. A
     `Checkpoint`, so that Lightning calls it after all other callbacks. Lightning's own, with a monitor, stays at the
-    best epoch.
+    best epoch. Of several ranks all take part in a save, and the first one writes it.
     """
 
-    def __init__(self, run: RunDirectory, stop: StopRequest, minutes: float) -> None:
-        self.run, self.stop, self.seconds = run, stop, 60 * minutes
+    def __init__(self, run: RunDirectory, stop: StopRequest, minutes: float, ranks: Ranks = ALONE) -> None:
+        self.run, self.stop, self.seconds, self.ranks = run, stop, 60 * minutes, ranks
         self._saved = time.monotonic()
         self._step = -1
         self._best = {"miou": -1.0, "step": -1}
@@ -165,11 +189,11 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Signals are listened to from here on again (Lightning has just put its own handlers in place)."""
         self.stop.listen()
-        self.stop.leave_if_set()  # asked for while Lightning set up; nothing is to be saved yet
+        self.stop.leave_if_any_is_set(self.ranks)  # asked for while Lightning set up; nothing is to be saved yet
         trainer.should_stop = self._ended  # which Lightning forgets
         self._step = trainer.global_step
         if self._best["step"] == self._step:  # a kill may have come between last.ckpt and best.ckpt
-            atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)
+            self._keep_as_best()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -182,10 +206,8 @@ class Checkpoints(Checkpoint):
         stepped, self._step = trainer.global_step != self._step, trainer.global_step
         if not stepped or trainer.should_stop or trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
-        if self.stop.is_set or time.monotonic() - self._saved > self.seconds:
-            trainer.save_checkpoint(self.run.last_checkpoint)
-            self._saved = time.monotonic()
-        self.stop.leave_if_set()
+        due = time.monotonic() - self._saved > self.seconds
+        self.stop.leave_if_any_is_set(self.ranks, lambda: self._save(trainer), due)
 
     def on_validation_batch_end(
         self,
@@ -197,7 +219,8 @@ class Checkpoints(Checkpoint):
         dataloader_idx: int = 0,
     ) -> None:
         """A validation can outlast the time that a cluster grants: leave, and run it again from the last checkpoint."""
-        self.stop.leave_if_set()
+        if batch_idx < common_batches(trainer.val_dataloaders):  # type: ignore[arg-type]  # there is one
+            self.stop.leave_if_any_is_set(self.ranks)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Saves after the epoch's event has been written."""
@@ -207,8 +230,15 @@ class Checkpoints(Checkpoint):
         if is_best and scores is not None:
             self._best = {"miou": scores.miou, "step": trainer.global_step}
         self._ended = trainer.should_stop
-        trainer.save_checkpoint(self.run.last_checkpoint)
+        self._save(trainer)
         if is_best:
-            atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)
+            self._keep_as_best()
+        self.stop.leave_if_any_is_set(self.ranks)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.run.last_checkpoint)
         self._saved = time.monotonic()
-        self.stop.leave_if_set()
+
+    def _keep_as_best(self) -> None:
+        if self.ranks.is_first:
+            atomic.duplicate(self.run.last_checkpoint, self.run.best_checkpoint)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
@@ -30,8 +30,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def save(checkpoint: dict[str, Any], path: Path) -> None:
-    """Replaces the checkpoint `path` atomically."""
-    atomic.write_with(path, lambda file: torch.save(checkpoint, file))
+    """Replaces the checkpoint `path` atomically. Raises SegsuiteError when the disk refuses."""
+    atomic.write_with(path, lambda file: _write(checkpoint, file))
+
+
+def _write(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:
+        # What the disk says (it is full) is hidden behind torch's complaint about the end of its archive.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from error
+        raise
 
 
 def load(path: Path) -> dict[str, Any]:

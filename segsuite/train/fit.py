@@ -16,6 +16,7 @@ from segsuite.datasets.loader import ResumableLoader
 from segsuite.io.store import RunDirectory
 from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import Checkpoints, Events, RandomState, Report, StopRequest
+from segsuite.train.distributed import RankEnvironment, trainer_settings
 from segsuite.train.module import SegmentationModule
 
 DETERMINISTIC: dict[str, Any] = {"off": False, "warn": "warn", "strict": True}
@@ -47,23 +48,25 @@ def fit_or_resume(
 ) -> None:
     """Trains `module` from the run directory's last.ckpt if there is one, else from the start.
 
-    Raises NonFiniteError, or Preempted when `stop` was set and the state was saved.
+    Raises NonFiniteError, or Preempted when `stop` was set and the state was saved. Of several ranks all call this; the
+    first one writes the files and reports.
     """
-    settings = module.settings
+    settings, ranks = module.settings, module.ranks
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # its INFO lines are adverts and tips
     callbacks: list[Callback] = [
-        RandomState(),
-        Events(run, report),
-        Checkpoints(run, stop, checkpoint_minutes),
+        RandomState(ranks),
+        *([Events(run, report)] if ranks.is_first else []),
+        Checkpoints(run, stop, checkpoint_minutes, ranks),
         *watching,
     ]
     if settings.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
     if settings.early_stopping_patience is not None:
         callbacks.append(EarlyStopping("val/miou", mode="max", patience=settings.early_stopping_patience))
+    one_process: dict[str, Any] = {"devices": 1}
     trainer = pl.Trainer(
         accelerator={"cuda": "gpu"}.get(device, device),
-        devices=1,
+        **(one_process if ranks.world == 1 else trainer_settings(ranks, device)),
         precision=LIGHTNING_PRECISION[precision],
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate,
@@ -73,7 +76,10 @@ def fit_or_resume(
         deterministic=DETERMINISTIC[settings.deterministic],
         # The plain environment, also within a SLURM job: Lightning's own requeue saves inside the signal handler, and
         # one of seven resumes was exact.
-        plugins=[checkpoint_io.AtomicCheckpointIO(), LightningEnvironment()],
+        plugins=[
+            checkpoint_io.AtomicCheckpointIO(),
+            LightningEnvironment() if ranks.world == 1 else RankEnvironment(ranks),
+        ],
         callbacks=callbacks,
         logger=False,
         enable_checkpointing=True,
@@ -81,13 +87,18 @@ def fit_or_resume(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    resume = run.last_checkpoint if run.last_checkpoint.exists() else None
-    run.rewind(epochs_done(checkpoint_io.load(resume)) if resume else 0)
+    # Its handler of SIGTERM broadcasts from within, which upsets whatever the ranks are doing.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    resume = run.last_checkpoint if ranks.of_first(run.last_checkpoint.exists()) else None
+    if ranks.is_first:
+        run.rewind(epochs_done(checkpoint_io.load(resume)) if resume else 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a setting of ours, on purpose
         warnings.filterwarnings("ignore", ".*`srun` command is available.*")  # no trial needs it, within a job or not
         warnings.filterwarnings("ignore", ".*treespec, LeafSpec.* is deprecated")  # Lightning's own use of torch
         warnings.filterwarnings("ignore", ".*Checkpoint directory.*exists and is not empty.*")
+        warnings.filterwarnings("ignore", ".*broadcast_buffers. is deprecated")  # its successor is of torch 2.15
+        warnings.filterwarnings("ignore", ".*did not find any unused parameters")  # most networks have none
         trainer.fit(module, training, validation, ckpt_path=resume, weights_only=True)
     if device == "cuda":
         torch.cuda.synchronize()

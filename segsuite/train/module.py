@@ -16,7 +16,9 @@ from segsuite.losses.full_resolution import LowLogits
 from segsuite.metrics.confusion import confusion_matrix, predict
 from segsuite.metrics.scores import Scores
 from segsuite.models.network import SegmentationNetwork
+from segsuite.train.batch_norm import SharedBatchNorm
 from segsuite.train.depthwise import Fp32DepthwiseBackward
+from segsuite.train.distributed import ALONE, Ranks
 from segsuite.train.optimizers import build_optimizer, learning_rate_factor
 
 Batch = dict[str, torch.Tensor]
@@ -26,14 +28,22 @@ class SegmentationModule(pl.LightningModule):
     """Trains `network` (images_NCHW -> logits_NCHW) with `loss` (logits_NCHW, labels_NHW) -> scalar, which takes
     LowLogits when settings.full_resolution is fused.
 
-    `total_steps` is the number of optimizer steps of the whole training, which the schedule needs.
+    `total_steps` is the number of optimizer steps of the whole training, which the schedule needs. Loss, gradient and
+    scores are those of the batches of all `ranks`.
     """
 
     def __init__(
-        self, network: SegmentationNetwork, loss: nn.Module, classes: Sequence[str], settings: Train, total_steps: int
+        self,
+        network: SegmentationNetwork,
+        loss: nn.Module,
+        classes: Sequence[str],
+        settings: Train,
+        total_steps: int,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
-        self.network, self.loss = network, loss
+        self.network, self.loss, self.ranks = network, loss, ranks
+        self._matrices = frozenset(id(parameter) for parameter in network.parameters() if parameter.ndim > 1)
         self.classes, self.settings, self.total_steps = tuple(classes), settings, total_steps
         self.scores: Scores | None = None
         self._matrix = torch.zeros(len(classes), len(classes), dtype=torch.int64)
@@ -68,7 +78,11 @@ class SegmentationModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of a batch. Raises NonFiniteError when it is not a finite number."""
         on_cpu, fused = batch["image"].device.type == "cpu", self.settings.full_resolution == "fused"
-        with Fp32DepthwiseBackward() if on_cpu else contextlib.nullcontext():
+        with contextlib.ExitStack() as around:
+            if on_cpu:
+                around.enter_context(Fp32DepthwiseBackward())
+            if self.ranks.world > 1:
+                around.enter_context(SharedBatchNorm())
             logits = LowLogits(*self.network.low_logits(batch["image"])) if fused else self(batch["image"])
         loss: torch.Tensor = self.loss(logits, batch["label"])
         auxiliary = self.network.take_auxiliary_logits()
@@ -83,7 +97,7 @@ class SegmentationModule(pl.LightningModule):
             )
         self._epoch["loss_sum"] += value
         self._epoch["batches"] += 1
-        self._epoch["images"] += len(batch["label"])
+        self._epoch["images"] += len(batch["label"]) * self.ranks.world
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -130,13 +144,17 @@ class SegmentationModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Scores of the whole split from one matrix, never averaged over batches."""
         if not self.trainer.sanity_checking:
-            self.scores = Scores(self._matrix.numpy())
-            self.log("val/miou", float(self.scores.miou))
+            self.scores = Scores(self.ranks.sum(self._matrix).numpy())
+            self.log("val/miou", float(self.scores.miou), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """Optimizer and a schedule per optimizer step."""
         optimizer = build_optimizer(
-            self.settings.optimizer, self.network.encoder_parameters(), self.network.decoder_parameters()
+            self.settings.optimizer,
+            self.network.encoder_parameters(),
+            self.network.decoder_parameters(),
+            self._matrices,
+            self.settings.learning_rate_factor,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(self.settings.schedule, step, self.total_steps)

@@ -1,7 +1,7 @@
 """Optimizer and learning-rate schedule of a network."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
@@ -11,23 +11,31 @@ from segsuite.config import Optimizer, Schedule
 
 
 def build_optimizer(
-    settings: Optimizer, encoder: Iterable[nn.Parameter], decoder: Iterable[nn.Parameter]
+    settings: Optimizer,
+    encoder: Iterable[nn.Parameter],
+    decoder: Iterable[nn.Parameter],
+    matrices: Collection[int] = (),
+    factor: float = 1.0,
 ) -> torch.optim.Optimizer:
     """AdamW or SGD over four groups: encoder and decoder, each with and without weight decay.
 
-    Biases and normalisation (one-dimensional parameters) are not decayed.
+    Biases and normalisation (one-dimensional parameters) are not decayed. `matrices` are the ids of parameters that are
+    flat only because they are spread over GPUs. `factor` multiplies the learning rates.
     """
     groups: list[dict[str, Any]] = []
-    encoder_rate = settings.encoder_learning_rate or settings.learning_rate
-    for parameters, rate in ((list(encoder), encoder_rate), (list(decoder), settings.learning_rate)):
+    decoder_rate = settings.learning_rate * factor
+    encoder_rate = (settings.encoder_learning_rate or settings.learning_rate) * factor
+    for parameters, rate in ((list(encoder), encoder_rate), (list(decoder), decoder_rate)):
         for decayed in (True, False):
-            chosen = [parameter for parameter in parameters if (parameter.ndim > 1) == decayed]
+            chosen = [
+                parameter for parameter in parameters if (parameter.ndim > 1 or id(parameter) in matrices) == decayed
+            ]
             if chosen:
                 groups.append({"params": chosen, "lr": rate, "weight_decay": settings.weight_decay if decayed else 0.0})
     if settings.name == "sgd":
-        return torch.optim.SGD(groups, settings.learning_rate, settings.momentum, nesterov=settings.momentum > 0)
+        return torch.optim.SGD(groups, decoder_rate, settings.momentum, nesterov=settings.momentum > 0)
     # fused: one pass over all parameters, 3.4 times faster than the loop on a CPU.
-    return torch.optim.AdamW(groups, settings.learning_rate, betas=(settings.momentum, 0.999), fused=True)
+    return torch.optim.AdamW(groups, decoder_rate, betas=(settings.momentum, 0.999), fused=True)
 
 
 def learning_rate_factor(settings: Schedule, step: int, total: int) -> float:

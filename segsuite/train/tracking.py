@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segsuite.config import TrialSettings
 from segsuite.config.tracking import axis_key
-from segsuite.errors import EXIT_FAILED, EXIT_PREEMPTED, Preempted
+from segsuite.errors import EXIT_FAILED, EXIT_PREEMPTED, Preempted, SmallerBatch
 from segsuite.families import resolve
 from segsuite.io.wandb_environment import first_line
 
@@ -42,6 +42,8 @@ class Subject:
     differences: Mapping[str, Any]
     settings: TrialSettings
     folder: Path
+    smaller_batches: str = ""
+    """What it is trained with because the memory was too small, in words."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def tracked(subject: Subject, report: Report) -> Iterator[Tracker]:
     try:
         yield tracker
         exit_code = 0
-    except Preempted:
+    except (Preempted, SmallerBatch):
         exit_code = EXIT_PREEMPTED
         raise
     finally:
@@ -182,6 +184,8 @@ def axes(subject: Subject) -> dict[str, Any]:
         "loss": getattr(settings.loss, "name", None),
         "dataset": settings.data.name,
     }
+    if subject.smaller_batches:
+        found["smaller_batches"] = subject.smaller_batches
     for path, value in subject.differences.items():
         found.setdefault(axis_key(path), value if isinstance(value, str | int | float | bool) else str(value))
     return {key: value for key, value in found.items() if value is not None}

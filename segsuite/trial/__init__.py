@@ -14,11 +14,10 @@ from pytorch_lightning.callbacks import Callback
 
 from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
-from segsuite.errors import ConfigError, Preempted
+from segsuite.errors import ConfigError, Preempted, SmallerBatch
 from segsuite.io import atomic, manifest
-from segsuite.io.claims import claim
-from segsuite.io.machine import cores
-from segsuite.io.store import RunDirectory, read_json
+from segsuite.io.machine import cores, packed
+from segsuite.io.store import RunDirectory, batches_in_words, read_json
 from segsuite.losses import build_loss
 from segsuite.losses.full_resolution import build_fused_loss
 from segsuite.losses.gradient_norm import MeasuredLoss
@@ -26,6 +25,7 @@ from segsuite.models.network import SegmentationNetwork
 from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import StopRequest
 from segsuite.train.checkerboard import CheckerboardMeasurement, measure_at_the_end
+from segsuite.train.distributed import Ranks, joined
 from segsuite.train.evaluation import evaluate
 from segsuite.train.fit import fit_or_resume, total_steps
 from segsuite.train.module import SegmentationModule
@@ -38,7 +38,9 @@ from segsuite.trial.frozen import Frozen, read
 from segsuite.trial.label_fit import fit_to_labels
 from segsuite.trial.loss import resolve_loss
 from segsuite.trial.networks import build_network, scored_checkpoint
+from segsuite.trial.ranks import claimed
 from segsuite.trial.result import summarise, write_counts
+from segsuite.trial.smaller_batch import halved_when_out_of_memory, keep_steps
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -50,26 +52,32 @@ class Machine:
     device: str
     precision: str
     started: float
+    ranks: Ranks
 
 
 def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]:
     """Runs the trial in `folder` to its end, from its last checkpoint if it has one, and returns its result.
 
     `report` is told of progress; `stop` ends it at the next step that can be saved. Raises ClaimError when another
-    process runs the trial, Preempted when it was stopped, and what made it fail, which is also recorded.
+    process runs the trial, Preempted when it was stopped, and what made it fail, which is also recorded. Of several
+    ranks all call this, and the first one returns the result.
     """
     trial, run = read(folder), RunDirectory(folder)
-    with claim(folder):
-        if (finished := read_json(folder / "result.json")) is not None:
+    device = resolve_device(trial.settings.execution.device)
+    with joined(trial.settings.execution, device) as ranks, claimed(folder, ranks):
+        if (finished := ranks.of_first(read_json(folder / "result.json"))) is not None:
             return finished  # by another launcher, since this one looked
-        with tracked(subject(trial, folder), report) as tracker, recorded(run, stop):
+        if not ranks.is_first:
+            return follow(trial, device, ranks, run, stop)
+        with tracked(subject(trial, folder), report) as tracker, recorded(run, stop, ranks):
             run.open()
-            machine = prepare(trial)
-            data = build_data(trial.settings)
+            machine = prepare(trial, device, ranks)
+            data = build_data(trial.settings, ranks)
             network = build_network(trial.settings, data.num_classes)
             fit_to_labels(network, data, run)
             atomic.write_json(folder / "manifest.json", describe(data, network, machine))
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
+            ranks.leave()  # the first one scores alone
             network = network_to_score(trial, network, data)
             load_chosen_checkpoint(trial, network, run)
             result = score(trial, data, network, machine, folder, stop, report) | of_loss
@@ -78,33 +86,50 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
     return result
 
 
+def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: StopRequest) -> dict[str, Any]:
+    """What the ranks beside the first do: they train with it, and write nothing but what makes them fail."""
+    with recorded(run, stop, ranks):
+        machine = prepare(trial, device, ranks)
+        data = build_data(trial.settings, ranks)
+        network = build_network(trial.settings, data.num_classes)
+        fit_to_labels(network, data, run)
+        untold = Tracker(subject(trial, run.folder), lambda event: None)
+        train(trial, data, network, machine, run, stop, lambda event: None, untold)
+        ranks.leave()
+    return {}
+
+
 @contextlib.contextmanager
-def recorded(run: RunDirectory, stop: StopRequest) -> Iterator[None]:
-    """Records in the run directory what makes the body fail. Being stopped is no failure."""
+def recorded(run: RunDirectory, stop: StopRequest, ranks: Ranks) -> Iterator[None]:
+    """Records in the run directory what makes the body fail. Being stopped is no failure, and of several ranks the
+    first that fails is the cause. Nor is a lack of memory that smaller batches may mend."""
     try:
         yield
-    except Preempted:
+    except (Preempted, SmallerBatch):
         raise
     except Exception as error:
         stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
-        run.fail(error)
+        if ranks.world == 1 or not (run.folder / "failure.json").exists():
+            run.fail(error)
         raise
 
 
 def subject(trial: Frozen, folder: Path) -> Subject:
     """The trial as its tracker knows it."""
-    return Subject(trial.id, trial.experiment, trial.arm, trial.seed, trial.differences, trial.settings, folder)
+    smaller = batches_in_words(trial.smaller_batch) if trial.smaller_batch else ""
+    return Subject(
+        trial.id, trial.experiment, trial.arm, trial.seed, trial.differences, trial.settings, folder, smaller
+    )
 
 
-def prepare(trial: Frozen) -> Machine:
+def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
     """Threads, device, precision and the global seeds."""
     started = time.time()
     torch.set_num_threads(trial.settings.execution.threads or default_threads())
-    device = resolve_device(trial.settings.execution.device)
     pl.seed_everything(trial.seed, workers=False, verbose=False)
     if device == "cuda":
         torch.backends.cudnn.benchmark = trial.settings.train.deterministic == "off"
-    return Machine(device, resolve_precision(trial.settings.train.precision, device), started)
+    return Machine(device, resolve_precision(trial.settings.train.precision, device), started, ranks)
 
 
 def describe(data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
@@ -113,7 +138,9 @@ def describe(data: TrialData, network: SegmentationNetwork, machine: Machine) ->
 
     path = getattr(network.encoder, "weights_file", None)
     weights = {} if path is None else {Path(path).name: file_sha256(Path(path))}
-    return manifest.describe(data.fingerprint, hardware(machine.device) | {"precision": machine.precision}, weights)
+    return manifest.describe(
+        data.fingerprint, hardware(machine.device) | {"precision": machine.precision, "packed": packed()}, weights
+    )
 
 
 def train(
@@ -127,20 +154,34 @@ def train(
     tracker: Tracker,
 ) -> dict[str, Any]:
     """Trains the network, or continues to; what result.json says of the loss."""
-    settings = trial.settings
+    settings, ranks = trial.settings, machine.ranks
     options, weights = loss_options(settings, data)
     build = build_fused_loss if settings.train.full_resolution == "fused" else build_loss
     loss = MeasuredLoss(build(**options), settings.train.match_gradient_norm)
+    keep_steps(trial, data.training)
     steps = total_steps(settings.train, len(data.training))
-    module = SegmentationModule(network, loss, data.classes, settings.train, steps)
+    module = SegmentationModule(network, loss, data.classes, settings.train, steps, ranks)
     minutes = settings.execution.checkpoint_minutes
     told = tracker.following(report, lambda: peak_memory_bytes(machine.device))
-    watching: list[Callback] = [ShownImages(tracker, data.validation, machine.precision)] if tracker.images else []
-    if settings.checkerboard.measure:
+    # Spread over GPUs, a network predicts on all ranks at once, not on the first alone.
+    is_shown = tracker.images and ranks.strategy == "ddp"
+    watching: list[Callback] = [ShownImages(tracker, data.validation, machine.precision)] if is_shown else []
+    if settings.checkerboard.measure and ranks.is_first:
         watching.append(CheckerboardMeasurement(run.folder, data.validation, settings.checkerboard))
-    fit_or_resume(
-        module, data.training, data.validation, run, machine.device, machine.precision, minutes, stop, told, watching
-    )
+    ranks.seed(trial.seed)
+    with halved_when_out_of_memory(trial, run.folder):
+        fit_or_resume(
+            module,
+            data.training,
+            data.validation,
+            run,
+            machine.device,
+            machine.precision,
+            minutes,
+            stop,
+            told,
+            watching,
+        )
     return {"loss_weights": weights, **loss.record()}
 
 
@@ -153,9 +194,11 @@ def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, An
 
 
 def network_to_score(trial: Frozen, network: SegmentationNetwork, data: TrialData) -> SegmentationNetwork:
-    """`network`, or one at evaluation.output_stride; its weights are still to be loaded."""
+    """`network`, or another where it was spread over GPUs or is scored at evaluation.output_stride; its weights are
+    still to be loaded."""
     output_stride = trial.settings.evaluation.output_stride
-    return network if output_stride is None else build_network(trial.settings, data.num_classes, output_stride)
+    same = output_stride is None and trial.settings.execution.strategy == "ddp"
+    return network if same else build_network(trial.settings, data.num_classes, output_stride)
 
 
 def load_chosen_checkpoint(trial: Frozen, network: SegmentationNetwork, run: RunDirectory) -> None:

@@ -1,6 +1,7 @@
 """`python -m segsuite.trial RUN_DIRECTORY`: one attempt of a trial as a process.
 
-Exit codes: 0, result.json is written; 1, failure.json says why; 75, stopped on request, another attempt continues.
+Exit codes: 0, result.json is written; 1, failure.json says why; 75, stopped on request, another attempt continues; 77,
+the memory was too small, another attempt takes smaller batches.
 Within a SLURM job also 143, told to leave by SIGTERM: SLURM queues the job again itself after a preemption, and must
 not be asked to after scancel; and 75 when another process runs the trial, such as one on a node taken for dead.
 """
@@ -8,6 +9,7 @@ not be asked to after scancel; and 75 when another process runs the trial, such 
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +19,8 @@ from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, ClaimError, Preempted, Se
 from segsuite.io.atomic import finite
 from segsuite.train.callbacks import StopRequest
 from segsuite.trial import run_trial
+from segsuite.trial.frozen import read
+from segsuite.trial.ranks import is_rank, run_ranks
 
 EXIT_TOLD_TO_LEAVE = 143
 
@@ -30,10 +34,16 @@ def main(folder: Path) -> int:
     if os.environ.get("SEGSUITE_LAUNCHER") == "1":
         threading.Thread(target=_stop_without_launcher, args=(stop,), daemon=True).start()
     try:
+        execution = read(folder).settings.execution
+        if not is_rank(execution):
+            return run_ranks(folder, execution.devices, channel, stop)
         run_trial(folder, lambda event: _tell(channel, event), stop)
     except SegsuiteError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return _exit_code(error, stop)
+    finally:
+        for late in (signal.SIGUSR1, signal.SIGTERM):  # while the interpreter ends they would change the exit code
+            signal.signal(late, signal.SIG_IGN)
     return EXIT_DONE
 
 

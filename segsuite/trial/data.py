@@ -10,11 +10,12 @@ from segsuite.config import Augment, TrialSettings
 from segsuite.datasets import build_dataset
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.class_crops import ClassAwarePlacement
-from segsuite.datasets.loader import ResumableLoader, Samples, evaluation_loader, training_loader
+from segsuite.datasets.loader import WHOLE, ResumableLoader, Samples, Share, evaluation_loader, training_loader
 from segsuite.datasets.repeat_factors import Floats, repeat_factors
 from segsuite.datasets.statistics import label_counts
 from segsuite.datasets.transforms import Transform, build_transform
 from segsuite.errors import ConfigError
+from segsuite.train.distributed import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,9 @@ class TrialData:
         return len(self.classes)
 
 
-def build_data(settings: TrialSettings) -> TrialData:
-    """Datasets and loaders. A sanity run (overfit_batches) trains on and scores the same few images, unchanged."""
+def build_data(settings: TrialSettings, ranks: Ranks = ALONE) -> TrialData:
+    """Datasets and loaders; of several ranks each trains on and validates its part, and the whole is scored. A sanity
+    run (overfit_batches) trains on and scores the same few images, unchanged."""
     overfit = settings.train.overfit_batches * settings.train.batch_size
     watched = "train" if overfit else "val"
     scored = "train" if overfit else settings.evaluation.split
@@ -49,23 +51,46 @@ def build_data(settings: TrialSettings) -> TrialData:
         count = min(overfit or len(datasets[split]), len(datasets[split]))
         return Samples(datasets[split], settings.seed, transform, execution.cache_images), range(count)
 
+    # Spread over GPUs, a network predicts on all ranks at once: all see all images then, and the scores are the same.
+    part = Share.of_split(ranks.rank, ranks.world) if ranks.world > 1 and ranks.strategy == "ddp" else WHOLE
     chosen, indices = samples("train", not overfit)
+    check_shares(len(indices), settings.train.batch_size, len(datasets[watched]), ranks.world)
     threshold = None if overfit else settings.train.repeat_threshold
     factors = None if threshold is None else factors_of(datasets["train"], indices, threshold)
-    training = training_loader(chosen, indices, settings.train.batch_size, execution.workers, factors)
+    training = training_loader(
+        chosen, indices, settings.train.batch_size, execution.workers, factors, ranks.rank, ranks.world
+    )
     loaders = {
-        split: evaluation_loader(*samples(split, False), execution.evaluation_batch_size, execution.workers)
-        for split in {watched, scored}
+        (split, share): evaluation_loader(
+            *samples(split, False), execution.evaluation_batch_size, execution.workers, share
+        )
+        for split, share in {(watched, part), (scored, WHOLE)}
     }
     return TrialData(
         training,
-        loaders[watched],
-        loaders[scored],
+        loaders[watched, part],
+        loaders[scored, WHOLE],
         datasets[scored],
         samples(scored, False)[1],
         datasets["train"].classes,
         "-".join(datasets[split].fingerprint() for split in ("train", scored)),
     )
+
+
+def check_shares(training: int, batch_size: int, watched: int, world: int) -> None:
+    """Raises ConfigError when a split has too few images for every rank to have a part of it."""
+    if world == 1:
+        return
+    if training < batch_size:
+        raise ConfigError(
+            f"the training split has {training} images, fewer than train.batch_size {batch_size}",
+            advice="lower train.batch_size: several processes share whole batches only",
+        )
+    if watched < world:
+        raise ConfigError(
+            f"{watched} images are validated on, fewer than {world} processes",
+            advice=f"set execution.nodes x execution.devices to at most {watched}",
+        )
 
 
 def training_transform(augment: Augment, training: SegmentationDataset) -> Transform:

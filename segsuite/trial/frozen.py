@@ -1,4 +1,4 @@
-"""trial.yaml: the trial as it was when it was launched."""
+"""trial.yaml: the trial as it was when it was launched; with smaller batches, if the memory was too small."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from segsuite import yaml_io
 from segsuite.config import TrialSettings, validate
 from segsuite.errors import ConfigError
+from segsuite.io import store
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Frozen:
     seed: int
     settings: TrialSettings
     differences: dict[str, Any]
+    smaller_batch: dict[str, Any] | None = None
+    """What smaller_batch.json holds, which `settings` follow; None: the batches are those of the experiment."""
 
 
 def read(folder: Path) -> Frozen:
@@ -29,7 +32,16 @@ def read(folder: Path) -> Frozen:
     if missing:
         raise ConfigError(f"this is not a frozen trial: {', '.join(missing)} missing", str(folder / "trial.yaml"))
     settings = validate(value["settings"], lambda path: source.where(("settings", *path)))
-    differences = dict(value.get("differences") or {})
+    smaller = store.read_json(folder / store.SMALLER_BATCH)
+    if smaller is not None:
+        train = settings.train.model_copy(update={name: int(smaller[name]) for name in smaller["was"]})
+        settings = settings.model_copy(update={"train": train})
     return Frozen(
-        str(value["id"]), str(value["experiment"]), str(value["arm"]), int(value["seed"]), settings, differences
+        str(value["id"]),
+        str(value["experiment"]),
+        str(value["arm"]),
+        int(value["seed"]),
+        settings,
+        dict(value.get("differences") or {}),
+        smaller and {key: value for key, value in smaller.items() if key != "begun"},
     )

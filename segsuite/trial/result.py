@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
 from segsuite.datasets.statistics import label_counts
 from segsuite.io import atomic
+from segsuite.io.machine import packed
 from segsuite.io.store import events
 from segsuite.metrics import BOUNDARY_COLUMNS, CLASS_SCORES, SCALAR_SCORES
 from segsuite.metrics.boundary import boundary_scores
@@ -80,8 +82,30 @@ def summarise(
         "epochs": len(epochs),
         "precision": precision,
         "device": device,
+        "batch": batch_of(trial.settings),
+        **marks(trial),
         "finished": time.time(),
     }
+
+
+def batch_of(settings: TrialSettings) -> dict[str, Any]:
+    """Of how many images an optimizer step is made, by how many processes, and what follows for the learning rates."""
+    train, ranks = settings.train, settings.execution.ranks
+    return {
+        "ranks": ranks,
+        "images_per_rank": train.batch_size // ranks,
+        "images": train.batch_size,
+        "accumulate": train.accumulate,
+        "effective": train.effective_batch,
+        "learning_rate_factor": train.learning_rate_factor,
+    }
+
+
+def marks(trial: Frozen) -> dict[str, Any]:
+    """What a reader must know to compare it with others: `smaller_batch`, what was trained with and what it `was` to
+    be; `packed`, how many trials shared its job, so that its speed is not comparable. Nothing of a usual trial."""
+    found = {"smaller_batch": trial.smaller_batch, "packed": packed()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def training_pixels(data: TrialData) -> list[int]:

@@ -1,6 +1,4 @@
-"""Dice and its kin: which classes and images count, and several ranks."""
-
-from pathlib import Path
+"""Dice and its kin: which classes and images count."""
 
 import pytest
 import torch
@@ -9,7 +7,6 @@ from torch import Tensor
 from segsuite.errors import ConfigError
 from segsuite.losses import build_loss
 from tests.losses.cases import batch
-from tests.losses.ranks import on_two_ranks, whole
 
 KIN = ["dice", "jaccard", "tversky", "focal_tversky"]
 
@@ -72,11 +69,3 @@ def test_beta_above_alpha_makes_misses_dearer_than_false_alarms(name: str) -> No
         return float(build_loss(name, class_weights=[0.0, 1.0])(logits_NCHW, labels_NHW))
 
     assert value(smaller_NHW) > value(larger_NHW)
-
-
-@pytest.mark.slow
-def test_two_ranks_compute_the_loss_and_gradient_of_the_whole_batch(tmp_path: Path) -> None:
-    names = [*KIN, "generalised_dice"]
-    for of_rank in on_two_ranks(names, tmp_path):
-        for name in names:
-            torch.testing.assert_close(of_rank[name], whole(name), msg=lambda text, name=name: f"{name}: {text}")

@@ -181,3 +181,12 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path: Path) -> N
     run = fit(module(train_settings(epochs=6, optimizer={"learning_rate": 0.05})), tmp_path)
     scored = [(event["miou"], -event["step"]) for event in events(run.folder)]
     assert checkpoint_io.load(run.best_checkpoint)["global_step"] == -max(scored)[1]
+
+
+def test_the_last_checkpoint_is_of_the_last_step_while_the_best_stays_earlier(tmp_path: Path) -> None:
+    """Steps of no size, so that no epoch beats the first: Lightning's own `save_last` would stay there too."""
+    settings = train_settings(epochs=3, optimizer={"learning_rate": 1e-12})
+    run = fit(module(settings, network(normalised=False)), tmp_path)
+    steps = [event["step"] for event in events(run.folder)]
+    assert checkpoint_io.load(run.best_checkpoint)["global_step"] == steps[0]
+    assert checkpoint_io.load(run.last_checkpoint)["global_step"] == steps[-1] > steps[0]
