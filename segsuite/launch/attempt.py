@@ -9,13 +9,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from pathlib import Path
+from typing import Any, Protocol
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH
 from segsuite.experiment import Trial
 from segsuite.io import store
 from segsuite.io.wandb_environment import without_service
 from segsuite.launch.slots import Slot
+from segsuite.launch.warm import Pool
 
 # glibc gives big tensors back to the system after each step and faults them in again: keeping them makes a step on a
 # CPU up to 1.16 times faster. Only the environment of a new process can say so.
@@ -27,40 +29,58 @@ ALLOCATOR = {
 KILL_AFTER_SECONDS = 30.0
 
 
-class Attempt:
-    """The process of a trial in a slot; `tell` hears its progress, in a thread of its own."""
+class Process(Protocol):
+    """What an attempt needs of its process: fresh (subprocess.Popen) or from the pool (warm.Forked)."""
 
-    def __init__(self, trial: Trial, slot: Slot, tell: Callable[[dict[str, Any]], None]) -> None:
+    returncode: Any
+    """Its exit code, or minus the signal that ended it, once `poll` has seen it; None before."""
+
+    def poll(self) -> int | None:
+        """`returncode`, looked up."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Sends a signal, if it still lives."""
+
+    def kill(self) -> None:
+        """Ends it at once."""
+
+
+def environment(slot: Slot) -> dict[str, str]:
+    """What a trial in `slot` finds in its environment."""
+    return {**ALLOCATOR, **without_service(os.environ), **slot.environment(), "SEGSUITE_LAUNCHER": "1"}
+
+
+class Attempt:
+    """The process of a trial in a slot, from the pool if that is warm; `tell` hears its progress, in a thread of its
+    own."""
+
+    def __init__(self, trial: Trial, slot: Slot, tell: Callable[[dict[str, Any]], None], pool: Pool) -> None:
         self.trial, self.slot = trial, slot
         self._asked_at: float | None = None
-        with open(trial.folder / "log.txt", "ab") as log:
-            # A session of its own: Ctrl-C in the terminal reaches only this process, which passes it on once.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "segsuite.trial", str(trial.folder)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**ALLOCATOR, **without_service(os.environ), **slot.environment(), "SEGSUITE_LAUNCHER": "1"},
-                start_new_session=True,
-            )
-        self._reader = threading.Thread(target=_listen, args=(self._process.stdout, tell), daemon=True)
+        # Ends when this process does, however that comes about: the trial then leaves.
+        their_input, self._alive = os.pipe()
+        progress, their_output = os.pipe()
+        with open(their_input, "rb"), open(their_output, "wb"), open(trial.folder / "log.txt", "ab") as log:
+            streams = (their_input, their_output, log.fileno())
+            forked = pool.start(trial.folder, slot.environment(), streams)
+            self._process: Process = forked or _fresh(trial.folder, slot, streams)
+        self._reader = threading.Thread(target=_listen, args=(progress, tell), daemon=True)
         self._reader.start()
 
     @property
     def code(self) -> int:
         """The exit code, once it has ended."""
         assert self._process.returncode is not None
-        return self._process.returncode
+        return int(self._process.returncode)
 
     def ended(self) -> bool:
         """Whether the process has gone. A death that it could not record itself is recorded here."""
         if self._process.poll() is None:
             return False
         self._reader.join(5)
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                stream.close()
-        if self.code not in (EXIT_DONE, EXIT_PREEMPTED) and self._asked_at is None:  # else it died of our own asking
+        os.close(self._alive)
+        # A death of our own asking needs no explanation.
+        if self.code not in (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH) and self._asked_at is None:
             _explain(self.trial, self.code)
         return True
 
@@ -72,6 +92,18 @@ class Attempt:
             self._asked_at = time.monotonic()
         elif at_once or time.monotonic() - self._asked_at > KILL_AFTER_SECONDS:
             self._process.kill()
+
+
+def _fresh(folder: Path, slot: Slot, streams: tuple[int, int, int]) -> "subprocess.Popen[bytes]":
+    # A session of its own: Ctrl-C in the terminal reaches only this process, which passes it on once.
+    return subprocess.Popen(
+        [sys.executable, "-m", "segsuite.trial", str(folder)],
+        stdin=streams[0],
+        stdout=streams[1],
+        stderr=streams[2],
+        env=environment(slot),
+        start_new_session=True,
+    )
 
 
 def _explain(trial: Trial, code: int) -> None:
@@ -87,10 +119,9 @@ def _explain(trial: Trial, code: int) -> None:
     store.record_failure(trial.folder, "Died", reason, str(trial.folder / "log.txt"), advice)
 
 
-def _listen(stream: IO[bytes] | None, tell: Callable[[dict[str, Any]], None]) -> None:
-    assert stream is not None
-    with contextlib.suppress(ValueError):  # closed
-        for line in stream:
+def _listen(progress: int, tell: Callable[[dict[str, Any]], None]) -> None:
+    with open(progress, "rb") as lines:
+        for line in lines:
             with contextlib.suppress(ValueError):
                 event: Any = json.loads(line)
                 if isinstance(event, dict):

@@ -6,15 +6,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 from segsuite.io.machine import cores
-from segsuite.launch.attempt import Attempt
+from segsuite.launch.attempt import Attempt, environment
+from segsuite.launch.causes import smaller_batch
 from segsuite.launch.display import Display
 from segsuite.launch.freeze import freeze
+from segsuite.launch.same_failure import ENOUGH, common_failure
 from segsuite.launch.slots import Slot, slots
+from segsuite.launch.warm import Pool
 
 LOOK_SECONDS = 0.1
 WAIT_SECONDS = 2.0
@@ -27,38 +31,58 @@ class Outcome:
     finished: int = 0
     failed: int = 0
     preempted: bool = False
+    common_failure: str | None = None  # why no further trial was started
+    not_started: int = 0  # because of that
 
 
-def run(experiment: Experiment, display: Display, workers: int | None = 1, per_device: int = 1) -> Outcome:
+def run(
+    experiment: Experiment,
+    display: Display,
+    workers: int | None = 1,
+    per_device: int = 1,
+    keep_going: bool = False,
+    fresh: bool = False,
+) -> Outcome:
     """Runs every trial that has no result, `workers` at a time (None: as many as suit the machine, see slots.py). A
-    failed one is recorded and stops no other.
+    failed one is recorded and stops no other; when the first ones fail in the same way, no further one is started,
+    unless `keep_going`. Their processes are forked from one that has imported everything, or `fresh`.
 
     Ctrl-C (or SIGTERM, SIGUSR1) lets the running trials save and ends the run; a second one ends at once.
     """
     waiting = [trial for trial in experiment.trials if store.state(trial.folder) != "finished"]
     outcome = Outcome(finished=len(experiment.trials) - len(waiting))
     running: list[Attempt] = []
+    ended: list[Path] = []
     free = _slots(waiting, workers, per_device)
     display.begin(experiment, outcome.finished, len(free))
     _warn_of_fighting(waiting, len(free), display)
-    with _signals() as asked:
-        while running or (waiting and not asked):
+    with _signals() as asked, contextlib.closing(Pool(display.warns)) as pool:
+        if not fresh and _gain_by_a_pool(waiting):
+            pool.open(environment(free[0]))
+        while running or (waiting and not asked and not outcome.common_failure):
             for attempt in [attempt for attempt in running if attempt.ended()]:
                 running.remove(attempt)
                 free.append(attempt.slot)
                 if _is_over(attempt, outcome, bool(asked)):
                     display.ends(attempt.trial)
+                    ended.append(attempt.trial.folder)
+                    if len(ended) == ENOUGH and not keep_going:
+                        outcome.common_failure = common_failure(ended)
                 else:
-                    waiting.append(attempt.trial)  # another launcher was quicker
+                    waiting.append(attempt.trial)  # another launcher was quicker, or the next attempt takes less memory
                     display.leaves(attempt.trial)
+                    if attempt.code == EXIT_SMALLER_BATCH:
+                        display.warns(
+                            f"{attempt.trial.arm}, seed {attempt.trial.seed}: {smaller_batch(attempt.trial.folder)}"
+                        )
             if asked:
                 for attempt in running:
                     attempt.ask_to_leave(at_once=len(asked) > 1)
-            else:
-                _fill(free, running, waiting, outcome, display)
-            if running:
+            elif not outcome.common_failure and not pool.warming():
+                _fill(free, running, waiting, outcome, display, pool)
+            if running or waiting:
                 time.sleep(LOOK_SECONDS)
-    outcome.preempted = bool(asked)
+    outcome.preempted, outcome.not_started = bool(asked), len(waiting)
     display.end()
     return outcome
 
@@ -66,6 +90,11 @@ def run(experiment: Experiment, display: Display, workers: int | None = 1, per_d
 def _slots(waiting: Sequence[Trial], workers: int | None, per_device: int) -> list[Slot]:
     wants_gpu = any(trial.settings.execution.device in ("auto", "cuda") for trial in waiting)
     return slots(workers, per_device, len(waiting), wants_gpu)
+
+
+def _gain_by_a_pool(waiting: Sequence[Trial]) -> bool:
+    """A single trial does not; one of several processes starts these itself."""
+    return len(waiting) > 1 and all(trial.settings.execution.ranks == 1 for trial in waiting)
 
 
 def _warn_of_fighting(waiting: Sequence[Trial], workers: int, display: Display) -> None:
@@ -77,7 +106,9 @@ def _warn_of_fighting(waiting: Sequence[Trial], workers: int, display: Display) 
         )
 
 
-def _fill(free: list[Slot], running: list[Attempt], waiting: list[Trial], outcome: Outcome, display: Display) -> None:
+def _fill(
+    free: list[Slot], running: list[Attempt], waiting: list[Trial], outcome: Outcome, display: Display, pool: Pool
+) -> None:
     """Starts the next trials in the free slots; waits a while when other launchers run all that are left."""
     held = 0  # by other launchers
     while free and held < len(waiting):
@@ -91,15 +122,18 @@ def _fill(free: list[Slot], running: list[Attempt], waiting: list[Trial], outcom
         else:
             freeze(trial)
             display.starts(trial)
-            running.append(Attempt(trial, free.pop(0), partial(display.progress, trial)))
+            running.append(Attempt(trial, free.pop(0), partial(display.progress, trial), pool))
     if waiting and not running:
         display.waits_for(waiting[0], claims.read(waiting[0].folder))
         time.sleep(WAIT_SECONDS)
 
 
 def _is_over(attempt: Attempt, outcome: Outcome, asked: bool) -> bool:
-    """Counts how an attempt has ended; False when another launcher runs its trial, or has run it meanwhile."""
+    """Counts how an attempt has ended; False when another launcher runs its trial, or has run it meanwhile, and when it
+    is to be run again with smaller batches."""
     state = store.state(attempt.trial.folder)
+    if attempt.code == EXIT_SMALLER_BATCH and not asked:
+        return False
     if state == "running" or (state == "finished" and attempt.code != EXIT_DONE):
         return False
     outcome.finished += state == "finished"

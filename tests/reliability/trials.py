@@ -86,10 +86,11 @@ def segsuite(*arguments: str | Path, **options: Any) -> subprocess.CompletedProc
     return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
 
-def attempt(folder: Path) -> int:
-    """One attempt of a trial, to its end; its exit code."""
+def attempt(folder: Path, module: str = "segsuite.trial", *arguments: str) -> int:
+    """One attempt of a trial, to its end; its exit code. `module` is what starts it."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     with open(folder / "log.txt", "a") as log:
-        process = start("segsuite.trial", folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        process = start(module, folder, *arguments, stderr=log, **streams)
         try:
             return process.wait(TIMEOUT)
         finally:

@@ -12,6 +12,7 @@ import pytest
 
 from segsuite.launch import attempt as attempts
 from segsuite.launch.slots import Slot
+from segsuite.launch.warm import Pool
 from segsuite.train.wandb_tracker import WandbTracker, last_seconds
 from tests.wandb import offline_log
 from tests.wandb.scenarios import IDENTIFIER, REPOSITORY, command, environment, event, python, subject
@@ -119,7 +120,7 @@ def test_a_launcher_hands_no_connection_down(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(attempts.subprocess, "Popen", popen)
     trial = type("Trial", (), {"folder": tmp_path, "id": "x"})
     with pytest.raises(Started):
-        attempts.Attempt(trial, Slot(), lambda event: None)  # type: ignore[arg-type]
+        attempts.Attempt(trial, Slot(), lambda event: None, Pool(print))  # type: ignore[arg-type]
     assert "WANDB_SERVICE" not in handed
     assert handed["PATH"] == os.environ["PATH"]
 

@@ -1,0 +1,28 @@
+"""A memory that is too small for four images, without filling it."""
+
+from pathlib import Path
+
+LOADED_FIRST = """
+import sys
+
+if any(word == "segsuite.trial" for word in sys.orig_argv):
+    import torch
+
+    from segsuite.train.module import SegmentationModule
+
+    training_step = SegmentationModule.training_step
+
+    def without_memory(self, batch, batch_idx):
+        if len(batch["label"]) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+        return training_step(self, batch, batch_idx)
+
+    SegmentationModule.training_step = without_memory
+"""
+
+
+def too_small_for_four(folder: Path) -> Path:
+    """A folder for PYTHONPATH with which a trial's training of four images a batch lacks memory."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(LOADED_FIRST)
+    return folder
