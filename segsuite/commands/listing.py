@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from typing import Any
 
 from segsuite.commands.experiments import on_experiment
@@ -17,7 +16,7 @@ def add(commands: Any) -> None:
     plan.add_argument("--origins", action="store_true", help="print the base settings and the file and line of each")
     status = on_experiment(commands, "status", "counts, progress, scores and failures", _status)
     status.add_argument("--json", action="store_true", help="print JSON")
-    status.add_argument("--watch", action="store_true", help="print again every 5 s until all trials have ended")
+    status.add_argument("--watch", action="store_true", help="look again every 5 s until all trials have ended")
 
 
 def _plan(given: argparse.Namespace) -> int:
@@ -53,30 +52,14 @@ def _plan(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> int:
+    from segsuite.commands import status_text
     from segsuite.experiment import load
-    from segsuite.launch.display import duration
-    from segsuite.launch.status import status
+    from segsuite.launch.status import Status
 
-    while True:
-        experiment = load(given.experiment, given.overrides)
-        found = status(experiment)
-        if given.json:
-            print(json.dumps(found, indent=1))
-        else:
-            rows = []
-            for trial in found["trials"]:
-                score = "-" if trial["miou"] is None else f"{trial['miou']:.3f}"
-                left = "" if trial["seconds_left"] is None else duration(trial["seconds_left"])
-                epochs = f"{trial['epochs_done']} of {trial['epochs']}"
-                rows.append((trial["id"], trial["arm"], str(trial["seed"]), trial["state"], epochs, score, left))
-            print_rows(("id", "arm", "seed", "state", "epochs", "mIoU", "left"), rows)
-            for trial in found["trials"]:
-                if trial["state"] == "failed":
-                    print(f"failed: {trial['arm']}, seed {trial['seed']}: {trial['reason']}\n  log: {trial['log']}")
-            print(
-                ", ".join(f"{count} {state}" for state, count in found["counts"].items() if count)
-                + f", in {found['folder']}"
-            )
-        if not given.watch or not any(found["counts"][state] for state in ("new", "running", "unfinished")):
-            return EXIT_FAILED if found["counts"]["failed"] else EXIT_DONE
-        time.sleep(5)
+    status = Status(load(given.experiment, given.overrides))
+    if given.watch:
+        found = status_text.watch(status, given.json)
+    else:
+        found = status.look()
+        print(status_text.as_json(found) if given.json else "\n".join(status_text.lines(found)))
+    return EXIT_FAILED if found["counts"]["failed"] else EXIT_DONE

@@ -15,6 +15,11 @@ def show(renderable: Any) -> None:
 
 def print_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints columns of plain text under their names."""
+    print("\n".join(in_columns(names, rows)))
+
+
+def in_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines: columns of plain text under their names."""
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    for row in (names, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (names, *rows))
+    return ["  ".join(row).rstrip() for row in padded]

@@ -1,48 +1,109 @@
-"""What is known of an experiment's trials, from their run directories alone."""
+"""What is known of an experiment's trials: from their run directories, and of submitted ones from SLURM's queue."""
 
+from collections import Counter
 from typing import Any
 
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
+from segsuite.launch.causes import read_attempts
+from segsuite.launch.slurm.view import View, accounting, view
 
-
-def trial_states(experiment: Experiment) -> list[str]:
-    """The state of each trial, in the experiment's order."""
-    return [store.state(trial.folder) for trial in experiment.trials]
+STATES = ("finished", "running", "queued", "held", "failed", "unfinished", "new")
+OPEN_STATES = ("running", "queued", "held", "unfinished", "new")  # of what may still come to a result
 
 
 def plan(experiment: Experiment) -> dict[str, Any]:
     """The trials with their differences and states, as `segsuite plan --json` prints them."""
+    there = store.names(experiment.folder)
     return {
         "experiment": experiment.name,
         "trials": [
-            {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state, "differences": trial.differences}
-            for trial, state in zip(experiment.trials, trial_states(experiment), strict=True)
+            {
+                "id": trial.id,
+                "arm": trial.arm,
+                "seed": trial.seed,
+                "state": store.state(trial.folder) if trial.id in there else "new",
+                "differences": trial.differences,
+            }
+            for trial in experiment.trials
         ],
     }
 
 
-def status(experiment: Experiment) -> dict[str, Any]:
-    """Counts by state, and of each trial how far it is, its score or why it failed."""
-    trials = [describe(trial, state) for trial, state in zip(experiment.trials, trial_states(experiment), strict=True)]
-    counts = {state: sum(trial["state"] == state for trial in trials) for state in store.STATES}
-    return {"experiment": experiment.name, "folder": str(experiment.folder), "counts": counts, "trials": trials}
+class Status:
+    """Looks at an experiment again and again: what has finished is read once."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self._finished: dict[str, dict[str, Any]] = {}
+        self._attempts: dict[str, list[dict[str, Any]]] = {}
+
+    def look(self) -> dict[str, Any]:
+        """Counts by state, each trial (see `_describe`), and of a submitted experiment its queue and its cost."""
+        there = store.names(self.experiment.folder)
+        seen = view(self.experiment)
+        trials = [
+            self._finished.get(trial.id) or self._look_at(trial, seen, trial.id in there)
+            for trial in self.experiment.trials
+        ]
+        counts = Counter(trial["state"] for trial in trials)
+        found: dict[str, Any] = {
+            "experiment": self.experiment.name,
+            "folder": str(self.experiment.folder),
+            "counts": {state: counts[state] for state in STATES},
+            "cluster": None,
+        }
+        if seen is not None:
+            attempts = [(self._attempts.get(trial["id"], []), trial["state"]) for trial in trials]
+            cost = accounting(seen, self.experiment, attempts)
+            found["cluster"] = {"queue": seen.queue(), "held": seen.held, "accounting": cost}
+        return found | {"trials": trials}
+
+    def _look_at(self, trial: Trial, seen: View | None, has_folder: bool) -> dict[str, Any]:
+        there = store.names(trial.folder) if has_folder else frozenset()
+        attempts = read_attempts(trial.folder) if seen is not None and "attempts.jsonl" in there else []
+        if attempts:
+            self._attempts[trial.id] = attempts
+        found = _describe(trial, _state(trial, there, seen), there)
+        found["attempts"] = len(attempts) or None
+        task = seen.tasks.get(trial.id) if seen is not None else None
+        if seen is not None and task is not None and found["state"] in ("running", "queued", "held"):
+            found["job"] = task.id
+            if task.is_running:
+                found |= {"node": task.node, "elapsed_seconds": task.elapsed_seconds + (seen.answer.age or 0.0)}
+            elif found["state"] != "running":
+                found["waits_for"] = task.reason_in_words
+        if found["state"] == "finished" and (not attempts or "end" in attempts[-1]):
+            self._finished[trial.id] = found
+        return found
 
 
-def describe(trial: Trial, state: str) -> dict[str, Any]:
-    """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds
-    left, reason."""
-    epochs = store.events(trial.folder) if state in ("running", "unfinished", "failed") else []
+def _state(trial: Trial, there: frozenset[str], seen: View | None) -> str:
+    """The run directory says what has ended, the queue what is alive: a claim of another machine grows stale when
+    clocks or network file systems lag."""
+    state = store.state(trial.folder, there) if there else "new"
+    task = seen.tasks.get(trial.id) if seen is not None else None
+    if seen is None or task is None or state in ("finished", "running"):
+        return state
+    if state == "failed":
+        failure = store.read_json(trial.folder / "failure.json") or {}
+        if failure.get("time", 0.0) > seen.since(task):
+            return state  # since squeue was asked, or the task is about to end
+    if task.is_running:
+        return "running"
+    return "held" if task.is_held else "queued"
+
+
+def _describe(trial: Trial, state: str, there: frozenset[str]) -> dict[str, Any]:
+    """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds left,
+    reason of a failure and log; whether its batches were made smaller; on a cluster its attempts, its task's job and
+    node, its seconds so far, or what it waits for."""
+    epochs = store.events(trial.folder) if "events.jsonl" in there and state != "finished" else []
     planned = trial.settings.train.epochs
     found: dict[str, Any] = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state}
-    found |= {
-        "epochs_done": len(epochs),
-        "epochs": planned,
-        "miou": None,
-        "seconds_left": None,
-        "reason": None,
-        "log": None,
-    }
+    found |= {"epochs_done": len(epochs), "epochs": planned}
+    found |= dict.fromkeys(("miou", "seconds_left", "reason", "log", "attempts", "job", "node", "elapsed_seconds"))
+    found |= {"waits_for": None, "smaller_batch": "smaller_batch.json" in there}
     if state == "finished":
         result = store.read_json(trial.folder / "result.json") or {}
         found |= {"epochs_done": result.get("epochs"), "miou": result.get("scores", {}).get("miou")}

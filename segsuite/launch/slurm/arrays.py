@@ -1,8 +1,8 @@
-"""Which trial an array's task runs, and the sbatch command of an array.
+"""Which trials an array's task runs, and the sbatch command of an array.
 
-An array has a table, `slurm/tables/NUMBER.txt` beside the trials: line i is the trial of task i. The table is written
-before sbatch is called and never changed, and its number is part of the job's name: so a launcher that dies between
-the two leaves nothing that the next one could submit twice.
+An array has a table, `slurm/tables/NUMBER.txt` beside the trials: line i has the trials of task i, one or, packed,
+several. The table is written before sbatch is called and never changed, and its number is part of the job's name: so a
+launcher that dies between the two leaves nothing that the next one could submit twice.
 """
 
 import functools
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsuite.errors import SegsuiteError
-from segsuite.experiment import Experiment
+from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.experiment import Experiment, Trial
 from segsuite.io import atomic
 from segsuite.launch.slurm.command import call
 from segsuite.launch.slurm.profile import Profile
@@ -22,8 +22,8 @@ MOST_TABLES = 100_000
 
 
 @functools.lru_cache
-def _table(path: Path) -> tuple[str, ...]:
-    return tuple(path.read_text().split()) if path.exists() else ()
+def _table(path: Path) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(line.split()) for line in path.read_text().splitlines()) if path.exists() else ()
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class Place:
         """The experiment's name is for people; the table's number is what is read back."""
         return f"{self.job_prefix}{table}-{experiment}"
 
-    def trial_of(self, task: Task) -> str | None:
-        """The trial that a task runs; None for what is no array of trials."""
+    def trials_of(self, task: Task) -> tuple[str, ...]:
+        """The trials that a task runs; none for what is no array of trials."""
         number = task.name.removeprefix(self.job_prefix).partition("-")[0]
-        trials = _table(self.tables / f"{number}.txt") if number.isdecimal() else ()
-        return trials[task.index] if 0 <= task.index < len(trials) else None
+        lines = _table(self.tables / f"{number}.txt") if number.isdecimal() else ()
+        return lines[task.index] if 0 <= task.index < len(lines) else ()
 
     def last_table(self) -> int:
         """The number of the newest table, 0 without one."""
         return max((int(path.stem) for path in self.tables.glob("*.txt") if path.stem.isdecimal()), default=0)
 
-    def new_table(self, trials: Sequence[str]) -> int:
-        """Writes the next table, which no other launcher can have."""
-        content = "".join(f"{trial}\n" for trial in trials).encode()
+    def new_table(self, tasks: Sequence[Sequence[str]]) -> int:
+        """Writes the next table, which no other launcher can have; `tasks` are the ids of the trials of each task."""
+        content = "".join(f"{' '.join(trials)}\n" for trials in tasks).encode()
         for number in range(self.last_table() + 1, MOST_TABLES):
             if atomic.create_exclusively(self.tables / f"{number}.txt", content):
                 return number
@@ -88,9 +88,48 @@ class Code:
         return self.folder / "slurm" / "trial.sbatch"
 
 
-def array_command(place: Place, job_name: str, table: str, size: int, profile: Profile, code: Code) -> list[str]:
-    """The sbatch command of an array of `size` tasks, as words. `table` is the table's number."""
-    throttle = f"%{profile.throttle}" if profile.throttle else ""
+@dataclass(frozen=True)
+class Layout:
+    """A task of an array: its nodes, the processes of a trial on each of them, and the trials that share it."""
+
+    nodes: int = 1
+    devices: int = 1
+    pack: int = 1
+
+    @classmethod
+    def of(cls, trial: Trial, profile: Profile) -> "Layout":
+        """Raises ConfigError when the trial's devices do not fit the profile."""
+        execution = trial.settings.execution
+        nodes, devices = execution.nodes, execution.devices
+        where = f"{trial.arm}, seed {trial.seed}"
+        if profile.pack > 1 and nodes * devices > 1:
+            raise ConfigError(
+                f"pack: {profile.pack} shares a job among trials, and this one wants {nodes} x {devices} devices",
+                where,
+                "leave `pack` out of the profile, or set execution.nodes and execution.devices to 1",
+            )
+        if execution.device != "cpu" and 0 < profile.gpus < devices:
+            raise ConfigError(
+                f"execution.devices is {devices}, and the profile asks for {profile.gpus} GPUs of a node",
+                where,
+                f"set gpus_per_node: {devices} in the profile",
+            )
+        return cls(nodes, devices, profile.pack)
+
+
+def array_command(
+    place: Place,
+    job_name: str,
+    table: str,
+    size: int,
+    profile: Profile,
+    code: Code,
+    layout: Layout,
+    after: Sequence[str] = (),
+) -> list[str]:
+    """The sbatch command of an array of `size` tasks, as words. `table` is the table's number; it starts when the jobs
+    `after` have ended."""
+    throttle = f"%{max(1, profile.throttle // layout.pack)}" if profile.throttle else ""
     return [
         "sbatch",
         "--parsable",
@@ -99,11 +138,12 @@ def array_command(place: Place, job_name: str, table: str, size: int, profile: P
         f"--output={place.logs}/%A_%a.log",
         "--open-mode=append",  # or a requeued trial loses the log of its first attempt
         "--requeue",
-        "--nodes=1",
-        "--ntasks-per-node=1",
+        *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
+        f"--nodes={layout.nodes}",
+        f"--ntasks-per-node={layout.devices * layout.pack}",
         *profile.sbatch_options(),
         str(code.script),
-        *(str(place.folder), table, str(code.folder), code.python, str(profile.attempts)),
+        *(str(place.folder), table, str(code.folder), code.python, str(profile.attempts), str(layout.devices)),
         *(word for module in profile.modules for word in ("--module", module)),
         "--",
         *profile.container,

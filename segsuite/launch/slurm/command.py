@@ -27,19 +27,20 @@ def clean(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def call(words: Sequence[str]) -> str:
-    """What a program of SLURM prints. Raises SegsuiteError with its own words when it refuses."""
+def call(words: Sequence[str], seconds: float = SECONDS, errors: bool = False) -> str:
+    """What a program of SLURM prints; with `errors` on standard error, where `sbatch --test-only` answers. Raises
+    SegsuiteError with its own words when it refuses, or gives no answer for so many seconds."""
     try:
         done = subprocess.run(
-            list(words), capture_output=True, text=True, timeout=SECONDS, env=clean(os.environ), check=False
+            list(words), capture_output=True, text=True, timeout=seconds, env=clean(os.environ), check=False
         )
     except FileNotFoundError:
         advice = "run this on a login node of the cluster, or without --on slurm"
         raise ConfigError(f"there is no program {words[0]} on this machine", "SLURM", advice) from None
     except subprocess.TimeoutExpired:
         advice = "SLURM may be restarting: call this again later"
-        raise SegsuiteError(f"{words[0]} gave no answer for {SECONDS:g} s", "SLURM", advice) from None
+        raise SegsuiteError(f"{words[0]} gave no answer for {seconds:g} s", "SLURM", advice) from None
     if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
         raise SegsuiteError(f"{words[0]} refused: {said[:1000]}", "SLURM", "see slurm/README.md, `When sbatch refuses`")
-    return done.stdout
+    return done.stderr if errors else done.stdout

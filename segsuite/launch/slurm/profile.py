@@ -40,7 +40,7 @@ class Profile(Settings):
     gpus_per_node: Word | int | None = None
     """GPUs of a node, e.g. `1` or `a100:1`."""
     cpus: int = Field(4, ge=1)
-    """CPU cores of a task, at least 1; a trial computes with as many threads."""
+    """CPU cores of a process, at least 1; it computes with as many threads."""
     mem: Memory | None = None
     """Memory of a node, e.g. `16G`. None: the site's default."""
     time: Time = "04:00:00"
@@ -49,8 +49,12 @@ class Profile(Settings):
     """Seconds before the end of that time at which a trial is told to save, 30 to 3600; SLURM may be 60 s early."""
     attempts: int = Field(10, ge=1)
     """Attempts of a trial, at least 1, after which it is not queued again by itself."""
+    pack: int = Field(1, ge=1, le=64)
+    """Trials that share a job, 1 to 64, side by side: each has `cpus` cores, and they share `mem` and the GPUs."""
     throttle: int | None = Field(None, ge=1)
     """Trials of an experiment at a time, at least 1. None: as many as the site lets."""
+    array_size: int | None = Field(None, ge=1)
+    """Largest array, at least 1, where a person may have fewer jobs than SLURM's MaxArraySize. None: that."""
     modules: tuple[Word, ...] = ()
     """Environment modules that are loaded first."""
     container: tuple[Word, ...] = ()
@@ -68,6 +72,22 @@ class Profile(Settings):
                 f"time {self.time} must be at least two minutes more than signal_seconds {self.signal_seconds}"
             )
         return self
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of a node that jobs ask for.
+
+        >>> [Profile(gres=gres).gpus for gres in (None, "gpu", "gpu:2", "gpu:a100:4", "shard:1,gpu:a100:2")]
+        [0, 1, 2, 4, 2]
+        >>> Profile(gpus_per_node="a100:2").gpus, Profile(gpus_per_node=1).gpus
+        (2, 1)
+        """
+        if self.gpus_per_node is not None:
+            wishes = [f"gpu:{wish}" for wish in str(self.gpus_per_node).split(",")]
+        else:
+            wishes = [wish for wish in (self.gres or "").split(",") if wish == "gpu" or wish.startswith("gpu:")]
+        numbers = [wish.rpartition(":")[2] for wish in wishes]
+        return sum(int(number) if number.isdecimal() else 1 for number in numbers)
 
     def sbatch_options(self) -> list[str]:
         """The options of sbatch that this profile means."""

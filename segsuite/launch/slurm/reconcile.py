@@ -5,23 +5,26 @@ import contextlib
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-from segsuite.errors import ClaimError
+from segsuite.errors import ClaimError, SegsuiteError
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import atomic, claims, store
-from segsuite.launch.freeze import freeze
-from segsuite.launch.slurm.arrays import Code, Place, array_command, largest_array, report_command
+from segsuite.launch.causes import is_over
+from segsuite.launch.freeze import freeze_all
+from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command, largest_array, report_command
 from segsuite.launch.slurm.command import call
 from segsuite.launch.slurm.profile import Profile
-from segsuite.launch.slurm.queue import Task, live_tasks
+from segsuite.launch.slurm.queue import Task, forget_look, live_tasks
 from segsuite.launch.slurm.snapshot import CHECKOUT, snapshot
 
 LOCK_SECONDS = 120.0
 LOOK_SECONDS = 0.2
+T = TypeVar("T")
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Difference:
     new: list[Trial] = field(default_factory=list)
     obsolete: list[str] = field(default_factory=list)  # run directories that the experiment no longer names
     missing: list[Trial] = field(default_factory=list)  # to retry and new, in the plan's order: what is submitted
+    jobs: list[str] = field(default_factory=list)  # the arrays that have not ended
 
     def words(self) -> str:
         """One line for people."""
@@ -49,60 +53,75 @@ class Difference:
         return ", ".join(f"{number} {word}" for number, word in counts if number) or "nothing"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Submission:
-    """What was submitted, or would be: the sbatch commands, and SLURM's numbers of the jobs, which end with the
-    report's."""
+    """What was submitted, or would be: how many trials, the sbatch commands, and SLURM's numbers of the jobs, which
+    end with the report's. `refused`: why it is not all."""
 
     difference: Difference
-    commands: list[list[str]]
-    jobs: list[str]
+    trials: int = 0
+    commands: list[list[str]] = field(default_factory=list)
+    jobs: list[str] = field(default_factory=list)
+    refused: SegsuiteError | None = None
 
 
-def difference(experiment: Experiment, tasks: Sequence[Task]) -> Difference:
-    """Sorts the experiment's trials by run directory first, by the queue second."""
+def difference(experiment: Experiment, tasks: Sequence[Task], only: Collection[str] | None = None) -> Difference:
+    """Sorts the experiment's trials by run directory first, by the queue second; `only` these ids are missing."""
     place = Place.of(experiment)
-    queued = {place.trial_of(task): task for task in tasks}
-    found = Difference()
+    queued = {trial: task for task in tasks for trial in place.trials_of(task)}
+    there = store.names(experiment.folder)
+    # What comes after a held array, or after one that waits for it, would wait for a person.
+    held = any(task.is_held for task in tasks)
+    arrays = [] if held else [task.job for task in tasks if place.trials_of(task)]
+    found = Difference(jobs=list(dict.fromkeys(arrays)))
     for trial in experiment.trials:
-        state = store.state(trial.folder)
+        state = store.state(trial.folder) if trial.id in there else "new"
         task = queued.get(trial.id)
         if state == "finished":
             found.finished.append(trial)
-        elif state == "running" or (task is not None and task.is_running):
+        elif state == "running":
             found.running.append(trial)
-        elif task is not None:
-            found.queued.append(trial)
+        elif task is not None and not (state == "failed" and is_over(trial.folder, task.id)):
+            (found.running if task.is_running else found.queued).append(trial)
         else:
             (found.new if state == "new" else found.retry).append(trial)
-            found.missing.append(trial)
+            if only is None or trial.id in only:
+                found.missing.append(trial)
     planned = {trial.id for trial in experiment.trials}
-    there = sorted(path.parent.name for path in experiment.folder.glob("*/trial.yaml"))
-    found.obsolete = [name for name in there if name not in planned]
+    found.obsolete = [name for name in sorted(there - planned) if (experiment.folder / name / "trial.yaml").exists()]
     return found
 
 
 def submit(
-    experiment: Experiment, profile: Profile, report_arguments: Sequence[str], dry_run: bool, live_code: bool = False
+    experiment: Experiment,
+    profile: Profile,
+    report_arguments: Sequence[str],
+    dry_run: bool,
+    live_code: bool = False,
+    only: Collection[str] | None = None,
 ) -> Submission:
-    """Submits what has no result and that nobody runs or has queued, and a report after it.
+    """Submits what has no result and that nobody runs or has queued, of the trials with the ids `only` (None: of all),
+    and a report after it.
 
     `report_arguments` are those of `segsuite` that write the report. A dry run asks SLURM, but writes and submits
     nothing. One launcher at a time decides: a second one waits for it, and then finds nothing left to submit.
     """
     place = Place.of(experiment)
     if dry_run:
-        found = difference(experiment, live_tasks(place.job_prefix))
+        found = difference(experiment, live_tasks(place.job_prefix), only)
         code = _code(CHECKOUT, profile)
         numbers = itertools.count(place.last_table() + 1)
         return _submit(experiment, found, profile, code, report_arguments, lambda _: next(numbers), _pretended)
     with _alone(place):
-        found = difference(experiment, live_tasks(place.job_prefix))
+        found = difference(experiment, live_tasks(place.job_prefix), only)
         if not found.missing:
-            return Submission(found, [], [])
+            return Submission(found)
         code = _code(CHECKOUT if live_code else snapshot(place.code), profile)
         atomic.make_folder(place.logs)  # SLURM makes none: the job would fail without a log
-        return _submit(experiment, found, profile, code, report_arguments, partial(_write_down, place), _sbatch)
+        try:
+            return _submit(experiment, found, profile, code, report_arguments, partial(_write_down, place), _sbatch)
+        finally:
+            forget_look(place.folder)
 
 
 def _submit(
@@ -111,30 +130,53 @@ def _submit(
     profile: Profile,
     code: Code,
     report_arguments: Sequence[str],
-    new_table: Callable[[Sequence[Trial]], int],
+    new_table: Callable[[Sequence[Sequence[Trial]]], int],
     send: Callable[[list[str]], str],
 ) -> Submission:
-    """Hands each array's command, then the report's, to `send`, which returns the job's number."""
+    """Hands each array's command, then the report's, to `send`, which returns the job's number.
+
+    With a throttle arrays come one after the other, also after those that are queued: SLURM bounds each by itself.
+    """
     place = Place.of(experiment)
-    submission = Submission(found, [], [])
+    submission = Submission(found)
 
     def add(command: list[str]) -> None:
+        job = send(command)
         submission.commands.append(command)
-        submission.jobs.append(send(command))
+        submission.jobs.append(job)
 
-    for chunk in _chunks(found.missing, largest_array()):
-        table = new_table(chunk)
-        add(array_command(place, place.job_name(table, experiment.name), str(table), len(chunk), profile, code))
+    for layout, tasks in _arrays(found.missing, profile):
+        after = (submission.jobs[-1:] or found.jobs) if profile.throttle else ()
+        table = new_table(tasks)
+        name = place.job_name(table, experiment.name)
+        try:
+            add(array_command(place, name, str(table), len(tasks), profile, code, layout, after))
+        except SegsuiteError as error:
+            if not submission.jobs:
+                raise
+            submission.refused = error  # a limit of the site, most often: the rest has to wait for those before
+            break
+        submission.trials += sum(map(len, tasks))
     if submission.jobs:
         name = f"{place.job_prefix}report-{experiment.name}"
         add(report_command(place, name, list(submission.jobs), profile, code, report_arguments))
     return submission
 
 
-def _write_down(place: Place, trials: Sequence[Trial]) -> int:
+def _arrays(trials: Sequence[Trial], profile: Profile) -> Iterator[tuple[Layout, Sequence[Sequence[Trial]]]]:
+    """Of each array its layout and the trials of its tasks: one array has one number of nodes and devices."""
+    alike: dict[Layout, list[Trial]] = {}
     for trial in trials:
-        freeze(trial)
-    return place.new_table([trial.id for trial in trials])
+        alike.setdefault(Layout.of(trial, profile), []).append(trial)
+    largest = min(largest_array(), profile.array_size or sys.maxsize)
+    for layout, group in alike.items():
+        for tasks in _chunks(_chunks(group, layout.pack), largest):
+            yield layout, tasks
+
+
+def _write_down(place: Place, tasks: Sequence[Sequence[Trial]]) -> int:
+    freeze_all([trial for trials in tasks for trial in trials])
+    return place.new_table([[trial.id for trial in trials] for trials in tasks])
 
 
 def _sbatch(command: list[str]) -> str:
@@ -150,8 +192,8 @@ def _code(folder: Path, profile: Profile) -> Code:
     return Code(folder, profile.python or sys.executable)
 
 
-def _chunks(trials: Sequence[Trial], size: int) -> list[Sequence[Trial]]:
-    return [trials[at : at + size] for at in range(0, len(trials), size)]
+def _chunks(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[at : at + size] for at in range(0, len(items), size)]
 
 
 @contextlib.contextmanager
