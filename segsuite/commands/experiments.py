@@ -1,8 +1,15 @@
-"""What all commands on an experiment take."""
+"""What all commands on an experiment take: its YAML, settings to override, and trials by name."""
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from segsuite.errors import ConfigError, unknown_name
+
+if TYPE_CHECKING:
+    from segsuite.experiment import Experiment, Trial
+
+TRIALS_HELP = "the beginning of an id as `segsuite plan` shows it, an arm, or a run directory"
 
 
 def on_experiment(commands: Any, name: str, help: str, command: Any) -> argparse.ArgumentParser:
@@ -23,3 +30,27 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
         dest="overrides",
         help=f"override a setting, e.g. {example}",
     )
+
+
+def trials_called(experiment: "Experiment", wish: str) -> list["Trial"]:
+    """The trials of an arm, or the one of a run directory or of an id, of which the beginning is enough. Raises
+    ConfigError when there is none, or several ids begin so."""
+    name = Path(wish).name if Path(wish, "trial.yaml").exists() else wish
+    found = [trial for trial in experiment.trials if trial.arm == name]
+    found = found or [trial for trial in experiment.trials if trial.id.startswith(name)]
+    if not found:
+        ids = [trial.id for trial in experiment.trials]
+        advice = f"`segsuite plan {experiment.path}` lists ids and arms; settings given with --set change ids"
+        raise ConfigError(unknown_name("trial", name, [*experiment.arms, *ids]), str(experiment.path), advice)
+    if len(found) > 1 and found[0].arm != name:
+        raise ConfigError(f"{len(found)} trials begin with '{name}'", str(experiment.path), "give more of the id")
+    return found
+
+
+def trial_called(experiment: "Experiment", wish: str) -> "Trial":
+    """The one trial of that name; raises ConfigError when an arm has several."""
+    found = trials_called(experiment, wish)
+    if len(found) > 1:
+        ids = ", ".join(trial.id for trial in found[:9])
+        raise ConfigError(f"the arm '{wish}' has {len(found)} trials", str(experiment.path), f"give an id: {ids}")
+    return found[0]

@@ -8,11 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segsuite.commands.experiments import on_experiment
-from segsuite.errors import EXIT_DONE, ConfigError, unknown_name
+from segsuite.commands.experiments import TRIALS_HELP, on_experiment, trial_called, trials_called
+from segsuite.errors import EXIT_DONE
 
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
+    from segsuite.launch.slurm.queue import Task
 
 LOOK_SECONDS = 0.5
 
@@ -20,39 +21,49 @@ LOOK_SECONDS = 0.5
 def add(commands: Any) -> None:
     """Adds the commands to the subparsers of the command line."""
     logs = on_experiment(commands, "logs", "print what a trial's last attempt printed", _logs)
-    logs.add_argument("trial", metavar="TRIAL", help="the beginning of its id, as `segsuite plan` shows it")
+    logs.add_argument("trial", metavar="TRIAL", help=TRIALS_HELP)
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing until the trial has ended")
     why = on_experiment(commands, "why", "why trials have no result, and what to do", _why)
-    why.add_argument(
-        "trial", nargs="?", metavar="TRIAL", help="the beginning of an id; without it: all that ended badly"
-    )
+    why.add_argument("trial", nargs="?", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all that ended badly")
     why.add_argument("--json", action="store_true", help="print JSON")
     cancel = on_experiment(commands, "cancel", "take trials from the cluster's queue and end those that run", _cancel)
-    cancel.add_argument("trial", nargs="*", metavar="TRIAL", help="beginnings of ids; without them: all trials")
-
-
-def _chosen(experiment: "Experiment", wanted: str) -> "Trial":
-    found = [trial for trial in experiment.trials if trial.id.startswith(wanted)]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        what = unknown_name("trial", wanted, [trial.id for trial in experiment.trials])
-        raise ConfigError(what, str(experiment.path), f"`segsuite plan {experiment.path}` lists the ids")
-    raise ConfigError(f"{len(found)} trials begin with '{wanted}'", str(experiment.path), "give more of the id")
+    cancel.add_argument("trial", nargs="*", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all, and the report")
 
 
 def _logs(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
     from segsuite.io import store
 
-    trial = _chosen(load(given.experiment, given.overrides), given.trial)
-    path, read = store.log_file(trial.folder), 0
+    experiment = load(given.experiment, given.overrides)
+    trial, path, read, told = trial_called(experiment, given.trial), Path(), 0, ""
     while True:
         ended = store.state(trial.folder) != "running"  # before the last look, so that nothing is missed
+        last = store.log_file(trial.folder).resolve()
+        if last != path:  # submitted anew, it has another log
+            path, read = last, 0
         read = _print_from(path, read)
-        if not given.follow or ended:
+        if not given.follow:
             return EXIT_DONE
+        if ended:
+            task = _task_of(experiment, trial)
+            if task is None:
+                return EXIT_DONE
+            waits = "its task runs" if task.is_running else f"in the queue: {task.reason_in_words}"
+            if waits != told:
+                told = waits
+                print(f"[waiting for {trial.id}: {waits}]", file=sys.stderr, flush=True)
         time.sleep(LOOK_SECONDS)
+
+
+def _task_of(experiment: "Experiment", trial: "Trial") -> "Task | None":
+    """What of the cluster's queue will still run a trial that nobody runs now: after a requeue, or at all."""
+    from segsuite.io import store
+    from segsuite.launch.slurm.view import view
+
+    if store.state(trial.folder) == "finished":
+        return None
+    seen = view(experiment)
+    return seen.tasks.get(trial.id) if seen is not None else None
 
 
 def _print_from(path: Path, begin: int) -> int:
@@ -70,27 +81,40 @@ def _print_from(path: Path, begin: int) -> int:
 
 def _why(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
-    from segsuite.io import store
-    from segsuite.launch.causes import cause
+    from segsuite.launch.causes import cause, ended_badly
+    from segsuite.launch.slurm.endings import endings
+    from segsuite.launch.slurm.view import view
 
     experiment = load(given.experiment, given.overrides)
     if given.trial is not None:
-        trials = [_chosen(experiment, given.trial)]
+        trials = trials_called(experiment, given.trial)
     else:
-        trials = [trial for trial in experiment.trials if store.state(trial.folder) in ("failed", "unfinished")]
+        trials = [trial for trial in experiment.trials if ended_badly(trial.folder)]
     found = [(trial, cause(trial.folder)) for trial in trials]
+    seen = view(experiment)
     if given.json:
         named = [({"id": trial.id, "arm": trial.arm, "seed": trial.seed}, why) for trial, why in found]
         print(json.dumps([name | dataclasses.asdict(why) for name, why in named], indent=1))
         return EXIT_DONE
+    said = endings([why.attempts[-1]["job"] for _, why in found if why.attempts])
     for trial, why in found:
+        task = seen.tasks.get(trial.id) if seen is not None else None
         print(f"{trial.id} {trial.arm}, seed {trial.seed}: {why.state}\n  why: {why.reason}\n  where: {why.where}")
-        if why.advice:
-            print(f"  to do: {why.advice}")
+        if why.remark:
+            print(f"  note: {why.remark}")
+        if task is not None and not task.is_running:
+            print(f"  in the queue: {task.reason_in_words}")
+        elif why.advice:
+            again = f"; then segsuite retry {experiment.path} {trial.id}" if why.state == "failed" else ""
+            print(f"  to do: {why.advice}{again}")
         for at, attempt in enumerate(why.attempts, 1):
             print(f"  attempt {at}: {_attempt(attempt)}")
+        if why.attempts and why.attempts[-1]["job"] in said:
+            print(f"  sacct: {said[why.attempts[-1]['job']]}")
         if given.trial is not None and why.state in ("failed", "unfinished"):
             print("".join(f"  | {line}\n" for line in why.tail), end="")
+    if seen is not None and seen.held is not None:
+        print(f"held: {seen.held.get('reason')}\n  to do: mend it, then segsuite retry {experiment.path} --on slurm")
     if not found:
         print("no trial has ended without a result")
     return EXIT_DONE
@@ -105,17 +129,26 @@ def _attempt(attempt: dict[str, Any]) -> str:
 
 def _cancel(given: argparse.Namespace) -> int:
     from segsuite.experiment import load, plural
+    from segsuite.launch.slurm import hold
     from segsuite.launch.slurm.arrays import Place
-    from segsuite.launch.slurm.command import call
     from segsuite.launch.slurm.queue import live_tasks
 
     experiment = load(given.experiment, given.overrides)
     place = Place.of(experiment)
-    wanted = {_chosen(experiment, text).id for text in given.trial}
+    wanted = {trial.id for wish in given.trial for trial in trials_called(experiment, wish)}
     tasks = live_tasks(place.job_prefix)
-    chosen = [task for task in tasks if not wanted or place.trial_of(task) in wanted]
-    if chosen:
-        whole = dict.fromkeys(task.job for task in chosen)  # few words, however many tasks
-        call(["scancel", *(whole if not wanted else (task.id for task in chosen))])
-    print(f"cancelled {plural(len(chosen), 'task')}; `segsuite run` submits them again")
+    chosen = [task for task in tasks if not wanted or wanted & set(place.trials_of(task))]
+    hold.cancel(place, chosen, tasks)
+    trials = {trial: task.is_running for task in chosen for trial in place.trials_of(task)}
+    running, waiting = sum(trials.values()), sum(not runs for runs in trials.values())
+    parts = [
+        (running, f"{plural(running, 'trial')} that ran (each saves first)"),
+        (waiting, f"{plural(waiting, 'trial')} that waited"),
+        (any(not place.trials_of(task) for task in chosen), "the report"),
+    ]
+    said = ", ".join(words for number, words in parts if number)
+    print(f"cancelled {said}; `segsuite run` submits what is left" if said else "nothing to cancel: no task is queued")
+    beside = sorted(set(trials) - wanted) if wanted else []
+    if beside:
+        print(f"{plural(len(beside), 'trial')} shared a job with them and went, too: {', '.join(beside)}")
     return EXIT_DONE

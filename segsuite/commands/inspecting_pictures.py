@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segsuite.commands.experiments import trials_called
 from segsuite.commands.printing import print_rows
-from segsuite.errors import EXIT_DONE, ConfigError, unknown_name
+from segsuite.errors import EXIT_DONE, ConfigError
 
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
@@ -52,18 +53,8 @@ def look(given: argparse.Namespace) -> int:
     return _field(given, experiment) if given.field else _evidence(given, experiment)
 
 
-def chosen_trials(experiment: "Experiment", wish: str | None) -> list["Trial"]:
-    """The trials of an arm, of an id (its first letters are enough) or of a run directory; all without a wish. Raises
-    ConfigError when there are none."""
-    if wish is None:
-        return list(experiment.trials)
-    name = Path(wish).name if Path(wish, "trial.yaml").exists() else wish
-    found = [trial for trial in experiment.trials if trial.arm == name]
-    found = found or [trial for trial in experiment.trials if len(name) >= 4 and trial.id.startswith(name)]
-    if not found:
-        advice = "`segsuite plan` lists the trials; settings given with --set change their ids"
-        raise ConfigError(unknown_name("trial or arm", name, experiment.arms), "--trial", advice)
-    return found
+def _chosen(experiment: "Experiment", wish: str | None) -> list["Trial"]:
+    return list(experiment.trials) if wish is None else trials_called(experiment, wish)
 
 
 def _finished(trials: Sequence["Trial"]) -> Iterator["Trial"]:
@@ -82,7 +73,7 @@ def _field(given: argparse.Namespace, experiment: "Experiment") -> int:
     from segsuite.inspect.effective_field import OUTPUT
     from segsuite.trial.networks import build_network, scored_dataset, shown_indices, trained_network
 
-    trials = chosen_trials(experiment, given.trial)
+    trials = _chosen(experiment, given.trial)
     trained = {trial.arm: trial for trial in _finished(trials)}
     dataset = scored_dataset(trials[0].settings)
     indices = shown_indices(dataset, given.images)
@@ -124,7 +115,7 @@ def _evidence(given: argparse.Namespace, experiment: "Experiment") -> int:
     from segsuite.inspect import evidence_classes as evidence
     from segsuite.trial.networks import scored_dataset, shown_indices, trained_network
 
-    trials = sorted(chosen_trials(experiment, given.trial), key=lambda trial: not trial.is_baseline)
+    trials = sorted(_chosen(experiment, given.trial), key=lambda trial: not trial.is_baseline)
     trial = next(_finished(trials), None)
     if trial is None:
         raise ConfigError("no trial has finished", str(experiment.folder), f"segsuite run {experiment.path}")

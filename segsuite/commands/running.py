@@ -1,29 +1,57 @@
-"""`segsuite run`."""
+"""`segsuite run` and `segsuite retry`."""
 
 import argparse
+import dataclasses
 import shlex
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from segsuite.commands.experiments import on_experiment
+from segsuite.commands.experiments import TRIALS_HELP, on_experiment, trials_called
 from segsuite.commands.printing import show
-from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED
+from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError, SegsuiteError
+
+if TYPE_CHECKING:
+    from segsuite.experiment import Experiment, Trial
+
+OF_SLURM = ("profile", "dry_run", "test_only", "live_code")
 
 
 def add(commands: Any) -> None:
-    """Adds the command to the subparsers of the command line."""
+    """Adds the commands to the subparsers of the command line."""
     run = on_experiment(commands, "run", "run every trial that has no result yet; calling it again continues", _run)
-    run.add_argument(
+    help = "run trials again that failed, and those held on a cluster because of them, with the code as it is now"
+    retry = on_experiment(commands, "retry", help, _retry)
+    retry.add_argument("trial", nargs="*", metavar="TRIAL", help=f"only these: {TRIALS_HELP}")
+    for parser in (run, retry):
+        _add_options(parser)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--workers", type=_workers, default=1, metavar="N|auto", help="trials at a time; auto: what suits the machine"
     )
-    run.add_argument("--on", choices=("local", "slurm"), default="local", help="this machine (default), or a cluster")
-    run.add_argument("--profile", metavar="NAME|FILE", help="on slurm: a site profile, see slurm/README.md")
-    run.add_argument("--dry-run", action="store_true", help="on slurm: print what would be submitted, submit nothing")
-    run.add_argument(
+    parser.add_argument(
+        "--on", choices=("local", "slurm"), default="local", help="this machine (default), or a cluster"
+    )
+    parser.add_argument("--profile", metavar="NAME|FILE", help="on slurm: a site profile, see slurm/README.md")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="on slurm: print what would be submitted, submit nothing"
+    )
+    parser.add_argument(
+        "--test-only", action="store_true", help="on slurm: only print what it will cost and when it may start"
+    )
+    parser.add_argument(
         "--live-code", action="store_true", help="on slurm: no copy of the code; edits reach queued trials"
     )
-    run.add_argument(
+    parser.add_argument(
         "--per-device", type=_positive, default=1, metavar="K", help="trials at a time on a GPU; default: 1"
+    )
+    parser.add_argument(
+        "--keep-going", action="store_true", help="start further trials although the first three fail in the same way"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="start each trial in a process of its own, not in one forked from a pool"
     )
 
 
@@ -39,54 +67,130 @@ def _positive(text: str) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
+
+    _check_place(given)
+    experiment = load(given.experiment, given.overrides)
+    return _submit(given, experiment) if given.on == "slurm" else _work(given, experiment)
+
+
+def _retry(given: argparse.Namespace) -> int:
+    from segsuite.experiment import load
+    from segsuite.io import store
+    from segsuite.launch.slurm import hold
+
+    _check_place(given)
+    experiment = load(given.experiment, given.overrides)
+    held = hold.read(experiment.folder)
+    if held is not None and given.on != "slurm":
+        advice = f"segsuite retry {experiment.path} --on slurm, or `segsuite cancel {experiment.path}` first"
+        raise ConfigError(f"trials are held on the cluster: {held.get('reason')}", str(experiment.folder), advice)
+    named = [trial for wish in given.trial for trial in trials_called(experiment, wish)]
+    chosen = [trial for trial in named or experiment.trials if store.state(trial.folder) != "finished"]
+    if not chosen or not (named or held or any(store.state(trial.folder) == "failed" for trial in chosen)):
+        print(f"nothing to retry; `segsuite run {experiment.path}` runs what has no result yet")
+        return EXIT_DONE
+    if given.on == "slurm":
+        return _submit(given, experiment, chosen if named else None, again=True)
+    return _work(given, dataclasses.replace(experiment, trials=tuple(chosen)) if named else experiment)
+
+
+def _check_place(given: argparse.Namespace) -> None:
+    for name in OF_SLURM:
+        if getattr(given, name) and given.on != "slurm":
+            option, advice = f"--{name.replace('_', '-')}", f"add --on slurm, or see `segsuite plan {given.experiment}`"
+            raise ConfigError(f"{option} is for a cluster", "the command line", advice)
+
+
+def _work(given: argparse.Namespace, experiment: "Experiment") -> int:
+    """Runs the experiment's trials on this machine."""
+    from segsuite.experiment import plural
     from segsuite.launch.check import check_data
     from segsuite.launch.display import Display
     from segsuite.launch.freeze import check_writable
     from segsuite.launch.local import run
     from segsuite.report.tables import result_table
 
-    experiment = load(given.experiment, given.overrides)
-    display = Display()
-    if given.on == "slurm":
-        return _submit(given, experiment)
     check_writable(experiment)
+    display = Display()
     check_data(experiment, display.console)
-    outcome = run(experiment, display, given.workers, given.per_device)
+    _tell_failures(experiment.trials)
+    outcome = run(experiment, display, given.workers, given.per_device, given.keep_going, given.fresh)
     if outcome.finished:
         show(result_table(experiment))
     print(f"written to {experiment.folder}")
     if outcome.preempted:
         print("stopped; the same command continues", file=sys.stderr)
         return EXIT_PREEMPTED
+    if outcome.common_failure and outcome.not_started:
+        what = f"{outcome.common_failure}; not started: {plural(outcome.not_started, 'trial')}"
+        advice = f"mend it, then `segsuite retry {experiment.path}`; or add --keep-going"
+        raise SegsuiteError(what, str(experiment.folder), advice)
     return EXIT_FAILED if outcome.failed else EXIT_DONE
 
 
-def _submit(given: argparse.Namespace, experiment: Any) -> int:
+def _tell_failures(trials: Sequence["Trial"]) -> None:
+    """A failure is not repeated without a word."""
+    from segsuite.launch.same_failure import failures_in_words
+
+    for line in failures_in_words(trial.folder for trial in trials):
+        print(f"to retry: {line}")
+
+
+def _submit(
+    given: argparse.Namespace, experiment: "Experiment", chosen: Sequence["Trial"] | None = None, again: bool = False
+) -> int:
+    """Submits the experiment's trials that are missing, or only those `chosen`; `again`: held ones, too."""
     from rich.console import Console
 
     from segsuite.experiment import plural
     from segsuite.launch.check import check_data
     from segsuite.launch.freeze import check_writable
+    from segsuite.launch.slurm import estimate, hold
     from segsuite.launch.slurm.profile import read_profile
     from segsuite.launch.slurm.reconcile import submit
 
     name, profile = read_profile(given.profile)
-    if not given.dry_run:
-        check_writable(experiment)
-        check_data(experiment, Console(highlight=False, soft_wrap=True))
+    only = None if chosen is None else {trial.id for trial in chosen}
     overrides = [word for text in given.overrides for word in ("--set", text)]
     report = ["report", str(experiment.path.resolve()), *overrides]
-    found = submit(experiment, profile, report, given.dry_run, given.live_code)
-    print(f"{experiment.name}: {found.difference.words()}")
+    dry = given.dry_run or given.test_only
+    if not dry:
+        check_writable(experiment)
+        check_data(experiment, Console(highlight=False, soft_wrap=True))
+    if again:
+        cancelled = hold.cancel_held(experiment, only, dry)
+        if cancelled:
+            said = "would cancel and submit, too:" if dry else "cancelled, to be submitted with the code as it is now:"
+            print(f"{said} {plural(cancelled, 'task')}")
+    else:
+        hold.refuse(experiment)
+    planned = submit(experiment, profile, report, True, given.live_code, only)
+    print(f"{experiment.name}: {planned.difference.words()}")
+    missing = planned.difference.missing
+    _tell_failures(missing)
+    if missing:
+        print(estimate.cost(experiment, missing, profile).words())
+        try:
+            print(f"start: {estimate.start(planned.commands[0])}")
+        except SegsuiteError as error:  # a real submission says it again, as an error
+            print(f"start: {error.what}")
     if given.dry_run:
-        for command in found.commands:
+        for command in planned.commands:
             print(shlex.join(command))
+    if dry:
         print(f"nothing was submitted (profile: {name})")
-    elif found.jobs:
+        return EXIT_DONE
+    hold.keep_going(experiment.folder, given.keep_going)
+    found = submit(experiment, profile, report, False, given.live_code, only)
+    if found.jobs:
         *arrays, report_job = found.jobs
-        count = plural(len(found.difference.missing), "trial")
+        count = plural(found.trials, "trial")
         print(f"submitted {count} as {', '.join(arrays)}, the report after them as {report_job}")
         print(f"`segsuite status {experiment.path}` follows them")
+        if found.refused is not None:
+            left = plural(len(found.difference.missing) - found.trials, "trial")
+            advice = "call it again when these have ended, and see `array_size` in slurm/README.md"
+            raise SegsuiteError(f"{left} not submitted: {found.refused.what}", found.refused.where, advice)
     else:
         print("nothing to submit")
     return EXIT_DONE

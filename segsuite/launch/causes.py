@@ -32,6 +32,11 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
     ),
     (r"NCCL (error|WARN)|NCCL_", "processes on GPUs could not speak to each other", "see the log for NCCL's own words"),
     (
+        r"execve\(\): .*No such file",
+        "its python is not on the node",
+        "correct `python` of the profile; `segsuite doctor E.yaml --on-node` looks from a node",
+    ),
+    (
         r"CUDA error|CUDA driver version|no CUDA-capable device",
         "the GPU or its driver refused",
         "exclude this node in the profile's options, and tell its administrators",
@@ -39,6 +44,7 @@ PATTERNS: tuple[tuple[str, str, str], ...] = (
 )
 CODES = {
     75: ("it was told to stop and saved", "call `segsuite run` again: it goes on"),
+    77: ("its memory was too small", "call `segsuite run` again: it begins anew with smaller batches"),
     137: ("it was killed (SIGKILL), most often for memory", "raise `mem` of the profile, or lower train.batch_size"),
     138: ("it was told to stop before it had begun", "call `segsuite run` again"),
     143: ("it was told to leave: preempted or cancelled", "call `segsuite run` again: it goes on"),
@@ -55,6 +61,8 @@ class Cause:
     where: str
     attempts: tuple[dict[str, Any], ...]
     tail: tuple[str, ...]
+    remark: str = ""
+    """What a reader of its scores must know, see `smaller_batch`."""
 
 
 def cause(folder: Path) -> Cause:
@@ -63,7 +71,27 @@ def cause(folder: Path) -> Cause:
     attempts, log = read_attempts(folder), store.log_file(folder)
     tail = _tail(log)
     reason, advice, where = _reason(folder, state, attempts, tail, log)
-    return Cause(state, reason, advice, where, tuple(attempts), tuple(tail[-SHOWN_LINES:]))
+    return Cause(state, reason, advice, where, tuple(attempts), tuple(tail[-SHOWN_LINES:]), smaller_batch(folder))
+
+
+def smaller_batch(folder: Path) -> str:
+    """Of a trial whose memory was too small for its batches the sentence that says with which it is trained instead;
+    empty for any other.
+
+    >>> smaller_batch(Path("nowhere"))
+    ''
+    """
+    record = store.read_json(folder / store.SMALLER_BATCH)
+    if record is None:
+        return ""
+    words = store.batches_in_words(record)
+    return f"the memory was too small: trained with batches of {words} a step, which batch normalisation sees"
+
+
+def ended_badly(folder: Path) -> bool:
+    """Whether the trial in `folder` was begun, has no result and is not being run."""
+    state = store.state(folder)
+    return state in ("failed", "unfinished") or (state == "new" and bool(read_attempts(folder)))
 
 
 def read_attempts(folder: Path) -> list[dict[str, Any]]:
@@ -82,6 +110,11 @@ def read_attempts(folder: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def is_over(folder: Path, job: str) -> bool:
+    """Whether a job that several trials share will not run this one again, since it failed there: see trial.sbatch."""
+    return any(attempt["job"] == job and "over" in attempt for attempt in read_attempts(folder))
+
+
 def _reason(
     folder: Path, state: str, attempts: list[dict[str, Any]], tail: list[str], log: Path
 ) -> tuple[str, str, str]:
@@ -89,16 +122,21 @@ def _reason(
         return "it has a result", "", str(folder / "result.json")
     if state == "running":
         return "it is being run", "", str(log)
-    if state == "new":
+    if state == "new" and not attempts:
         return "it has not begun", "`segsuite run` runs it", str(folder)
+    failure = store.read_json(folder / "failure.json")
+    recorded = ("", "", "")
+    if failure is not None:
+        place = failure.get("where") or str(log)
+        recorded = str(failure.get("reason")), str(failure.get("advice") or "see its log"), str(place)
+        if failure.get("advice") and failure.get("kind") != "Died":  # the trial knows better than what it printed
+            return recorded
     text = "\n".join(tail)
     for pattern, reason, advice in PATTERNS:
         if re.search(pattern, text):
             return reason, advice, str(log)
-    failure = store.read_json(folder / "failure.json")
     if failure is not None:
-        place = failure.get("where") or str(log)
-        return str(failure.get("reason")), str(failure.get("advice") or "see its log"), str(place)
+        return recorded
     last = attempts[-1] if attempts else {}
     if attempts and "code" not in last:
         return f"its node ({last.get('node')}) went away", "call `segsuite run` again: it goes on", str(log)
@@ -107,6 +145,9 @@ def _reason(
         return (*CODES[code], str(log))
     if isinstance(code, int) and code > 128:
         return f"it was ended by {_signal(code - 128)}", "see its log", str(log)
+    raised = [line for line in tail if re.match(r"[\w.]+(Error|Exception): ", line)]
+    if code and raised:  # before it could record its own failure: at an import
+        return raised[-1], "see its log", str(log)
     if code:
         return f"it ended with exit code {code}", "see its log", str(log)
     return "it was stopped", "call `segsuite run` again: it goes on", str(log)

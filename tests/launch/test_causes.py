@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segsuite.io import atomic, store
-from segsuite.launch.causes import cause, read_attempts
+from segsuite.launch.causes import cause, is_over, read_attempts
 
 
 def attempt(folder: Path, code: int | None, restart: int = 0, job: str = "7_1") -> None:
@@ -101,3 +101,25 @@ def test_the_log_of_a_cluster_is_read_where_it_lies(stopped: Path, tmp_path: Pat
     log.write_text("No space left on device\n")
     os.symlink(log, stopped / "slurm.log")
     assert cause(stopped).reason == "the disk is full"
+
+
+def test_what_the_trial_recorded_with_advice_is_before_what_an_earlier_attempt_printed(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("torch.OutOfMemoryError: CUDA out of memory\nthe next attempt\n")
+    store.record_failure(tmp_path, "NonFiniteError", "the loss became nan", "", "lower the rate")
+    assert cause(tmp_path).reason == "the loss became nan"
+
+
+def test_a_trial_with_smaller_batches_says_so_also_when_it_has_finished(tmp_path: Path) -> None:
+    record = {"batch_size": 4, "accumulate": 2, "was": {"batch_size": 8, "accumulate": 1}}
+    atomic.write_json(tmp_path / "smaller_batch.json", record)
+    atomic.write_json(tmp_path / "result.json", {})
+    assert "4 x 2 instead of 8 x 1" in cause(tmp_path).remark
+
+
+def test_a_trial_is_over_for_the_job_in_which_it_failed_beside_others(tmp_path: Path) -> None:
+    attempt(tmp_path, 1)
+    assert not is_over(tmp_path, "7_1")
+    with open(tmp_path / "attempts.jsonl", "a") as file:
+        file.write('{"job":"7_1","restart":0,"node":"n3","over":140}\n')
+    assert is_over(tmp_path, "7_1")
+    assert not is_over(tmp_path, "8_1")

@@ -36,7 +36,7 @@ def test_why_tells_of_all_that_ended_badly(
         f"{trials[1].id} tiny, seed 1: failed",
         "  why: the reason",
         "  where: the place",
-        "  to do: the advice",
+        f"  to do: the advice; then segsuite retry {path} {trials[1].id}",
     ]
 
 
@@ -95,3 +95,43 @@ def test_logs_are_followed_until_the_trial_has_ended(
     assert main(["logs", str(path), trials[1].id, "--follow"]) == 0
     writer.join()
     assert capsys.readouterr().out == "first\nlast\nlater\n"
+
+
+def test_why_adds_what_the_records_of_slurm_say(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def call(words: list[str], *_: object) -> str:
+        asked.append(words)
+        return "7_1|NODE_FAIL\n7_1|OUT_OF_MEMORY\n"
+
+    monkeypatch.setattr("segsuite.launch.slurm.endings.call", call)
+    attempt = {"job": "7_1", "restart": 0, "node": "n3", "begin": 100}
+    (trials[1].folder / "attempts.jsonl").write_text(json.dumps(attempt) + "\n")
+    assert main(["why", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        "  attempt 1: job 7_1 on n3, no end",
+        "  sacct: OUT_OF_MEMORY: more memory than the job had: raise `mem` of the profile",
+    ]
+    (words,) = asked
+    assert words[-1] == "--jobs=7_1"
+
+
+def test_why_without_records_of_slurm_says_the_rest(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(path.parent))
+    attempt = {"job": "7_1", "restart": 0, "node": "n3", "begin": 100}
+    (trials[1].folder / "attempts.jsonl").write_text(json.dumps(attempt) + "\n")
+    assert main(["why", str(path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "  attempt 1: job 7_1 on n3, no end"
+
+
+def test_a_trial_that_died_before_it_began_is_explained(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (trial, *_) = trials_of(path)
+    attempt = {"job": "7_1", "restart": 0, "node": "n3", "begin": 100, "end": 101, "code": 127}
+    freeze(trial)
+    (trial.folder / "attempts.jsonl").write_text(json.dumps(attempt) + "\n")
+    assert main(["why", str(path)]) == 0
+    assert "why: it ended with exit code 127" in capsys.readouterr().out
