@@ -11,7 +11,7 @@ PYTHON_CANDIDATES := python3.13 python3.12 python3.11 python3
 PYTHON :=
 PYTEST_ARGS ?=
 PYTEST_PROCESSES ?= 2
-SHELL_SCRIPTS := .ci/run $(wildcard slurm/*.sbatch) $(wildcard slurm/*.sh)
+SHELL_SCRIPTS := .ci/run $(wildcard slurm/*.sbatch) slurm/local-cluster/up slurm/local-cluster/down
 
 .PHONY: help demo results install test check format lock bench clean
 
@@ -64,9 +64,9 @@ results: $(STAMP)
 	$(BIN)/segsuite run "experiments/$(NAME).yaml"
 	$(BIN)/segsuite report "experiments/$(NAME).yaml" --out "docs/results/$(NAME)" --no-images $(REPORT_ARGS)
 
-# tests/conftest.py puts the tests marked slow last. Files stay whole: their tests share what was trained once.
+# tests/conftest.py puts the tests marked slow last and says which stay together.
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(PYTEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PYTEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -21,8 +21,21 @@ settings.load_profile("segsuite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, those marked slow last; the order within the two groups stays."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """Quick tests first, those marked slow last; the order within the two stays.
+
+    Side by side, the tests of a file stay together, since they share what was trained once, and those of the cluster
+    stay in one process: they take the longest, so they begin first.
+    """
+
+    def turn(item: pytest.Item) -> int:
+        if item.get_closest_marker("slow") is None:
+            return 0
+        return 1 if "cluster" in getattr(item, "fixturenames", ()) else 2
+
+    items.sort(key=turn)
+    for item in items:
+        group = f"{item.nodeid.partition('::')[0]} {turn(item)}" if turn(item) != 1 else "cluster"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def first_existing(candidates: list[Path], what: str) -> Path:

@@ -145,7 +145,15 @@ def test_status_shows_scores_progress_and_failures(call: Call) -> None:
 def test_status_json_counts_by_state(call: Call) -> None:
     finish(0, epochs=20, scores={"miou": 0.5})
     found = json.loads(call("status", "small.yaml", "--json").out)
-    assert found["counts"] == {"finished": 1, "running": 0, "failed": 0, "unfinished": 0, "new": 3}
+    assert found["counts"] == {
+        "finished": 1,
+        "running": 0,
+        "queued": 0,
+        "held": 0,
+        "failed": 0,
+        "unfinished": 0,
+        "new": 3,
+    }
     assert [trial["miou"] for trial in found["trials"]] == [0.5, None, None, None]
 
 

@@ -18,7 +18,7 @@ from segsuite.report.overview import overview
 from segsuite.report.sections.base import Material, Section
 from segsuite.report.sections.boundary import boundary_scores
 from segsuite.report.sections.cost import COSTS
-from segsuite.report.summary import ArmRow, summarise
+from segsuite.report.summary import SMALLER_BATCHES, ArmRow, seeds_in_words, summarise
 from segsuite.stats import TWO_WAY
 
 LATEX = {
@@ -63,6 +63,7 @@ def results_csv(gathered: Gathered) -> str:
     parts = [name for name, keys in PARTS.items() if any(one.within(*keys) is not None for one in gathered.finished)]
     axes = list(gathered.axes)
     losses = arm_losses(gathered) if losses_differ(gathered) else {}
+    marked = any(trial.smaller_batches for trial in gathered.finished)
     weights = list(dict.fromkeys(name for one in losses.values() for name in _flat(one.weights)))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -71,6 +72,7 @@ def results_csv(gathered: Gathered) -> str:
         + [*(["loss"] if losses else []), *weights]
         + [f"iou/{name}" for name in gathered.classes]
         + artefact_names
+        + (["smaller_batches"] if marked else [])
         + ["reason"]
     )
     for trial in gathered.trials:
@@ -84,7 +86,8 @@ def results_csv(gathered: Gathered) -> str:
         row += [_flat(class_weights(trial)).get(name) for name in weights]
         row += [trial.class_score("iou", name) for name in gathered.classes]
         of_trial = artefacts.get(trial.id, {})
-        row += [of_trial[name]["excess"] if name in of_trial else None for name in artefact_names] + [trial.reason]
+        row += [of_trial[name]["excess"] if name in of_trial else None for name in artefact_names]
+        row += [*([trial.smaller_batches] if marked else []), trial.reason]
         writer.writerow([_plain(cell) for cell in row])
     return buffer.getvalue()
 
@@ -136,7 +139,8 @@ def table_tex(material: Material) -> str:
         if row.is_best:
             cells[2] = rf"\textbf{{{cells[2]}}}"
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(lines + ([f"% {SMALLER_BATCHES}"] if any(row.is_marked for row in rows) else [])) + "\n"
 
 
 def table_md(material: Material) -> str:
@@ -153,6 +157,8 @@ def table_md(material: Material) -> str:
     note = (
         "mIoU: mean and standard deviation over finished seeds; bold: the best and what cannot be told apart from it."
     )
+    if any(row.is_marked for row in rows):
+        note += f" {markdown(SMALLER_BATCHES)}."
     return "\n".join([*lines, "", note]) + "\n"
 
 
@@ -188,8 +194,7 @@ def _cells(row: ArmRow, columns: Sequence[str]) -> list[str]:
 
     deviation = "" if row.deviation is None else f" +- {row.deviation:.3f}"
     miou = shown(row.scores["miou"]) + (deviation if row.scores["miou"] is not None else "")
-    seeds = str(row.seeds) if row.seeds == row.planned else f"{row.seeds} of {row.planned}"
-    cells = {"arm": row.name + (" (baseline)" if row.is_baseline else ""), "seeds": seeds, "mIoU": miou}
+    cells = {"arm": row.name + (" (baseline)" if row.is_baseline else ""), "seeds": seeds_in_words(row), "mIoU": miou}
     cells |= {"pixel acc.": shown(row.scores["pixel_accuracy"]), "mean Dice": shown(row.scores["mean_dice"])}
     parameters = row.costs["parameters"]
     cells["parameters (M)"] = "-" if parameters is None else COSTS["parameters"].shown(parameters)
@@ -253,7 +258,7 @@ def _trial_json(trial: TrialRecord, artefacts: Mapping[str, Any] | None) -> dict
     kept = (
         *("scores", "class_scores", "boundary_scores", "ranking", "calibration", "groups"),
         *("scored", "cost", "epochs", "precision", "device"),
-        *("loss_weights", "loss_gradient_norm", "loss_reference_norm", "loss_factor"),
+        *("smaller_batch", "packed", "loss_weights", "loss_gradient_norm", "loss_reference_norm", "loss_factor"),
     )
     record = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": trial.state, "reason": trial.reason}
     record |= {key: result[key] for key in kept if key in result}

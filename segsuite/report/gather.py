@@ -67,6 +67,12 @@ class TrialRecord:
         """Whether it has a result that can be read."""
         return self.result is not None
 
+    @property
+    def smaller_batches(self) -> str:
+        """The batches that it was trained with because the memory was too small, in words; empty for a usual trial."""
+        record = self.within("smaller_batch")
+        return store.batches_in_words(record) if isinstance(record, Mapping) else ""
+
     def within(self, *keys: str) -> Any:
         """What result.json holds at `keys`, one inside the other; None when there is nothing."""
         value: Any = self.result

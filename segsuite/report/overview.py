@@ -77,7 +77,7 @@ def _mark(trial: TrialRecord) -> Mark:
     score = trial.score("miou")
     epochs = f"{len(trial.events)}/{trial.settings.train.epochs}"
     text = {
-        "finished": "-" if score is None else f"{score:.3f}",
+        "finished": ("-" if score is None else f"{score:.3f}") + "*" * bool(trial.smaller_batches),
         "running": f"epoch {epochs}",
         "unfinished": f"stopped {epochs}",
         "failed": "failed",
@@ -133,6 +133,13 @@ def _notices(material: Material) -> Iterable[str]:
     precisions = list(dict.fromkeys(str(result.get("precision")) for result in results))
     if len(precisions) > 1:
         yield f"Trials were trained in different precisions: {listed(precisions)}."
+    smaller = [trial for trial in gathered.finished if trial.smaller_batches]
+    if smaller:
+        shown = listed([f"{material.styles[t.arm].name} seed {t.seed} ({t.smaller_batches})" for t in smaller])
+        yield (
+            f"The memory was too small for the batches of {shown}; with smaller ones, marked *, batch normalisation "
+            "sees other statistics, and the scores are not those of the same training."
+        )
     if gathered.strangers:
         yield (
             f"{gathered.strangers} more run director{'ies' if gathered.strangers > 1 else 'y'} in the folder belong to "

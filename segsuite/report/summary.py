@@ -18,6 +18,9 @@ SCORE_TITLES = {
     "mean_dice": "mean Dice",
 }
 
+SMALLER_BATCHES = "* the memory was too small: some trials took smaller batches, which batch normalisation sees"
+"""What the mark beside the seeds means."""
+
 
 @dataclass(frozen=True)
 class ArmRow:
@@ -37,6 +40,8 @@ class ArmRow:
     comparison: Comparison | None
     is_best: bool
     """Best by mIoU, or not to be told apart from it; always False when nothing was tested."""
+    is_marked: bool
+    """Whether some of its trials took smaller batches, see SMALLER_BATCHES."""
 
 
 def summarise(material: Material) -> list[ArmRow]:
@@ -61,9 +66,16 @@ def summarise(material: Material) -> list[ArmRow]:
             {cost: _mean({t.seed: v for t in done if (v := t.cost(cost)) is not None}) for cost in COSTS},
             answers.against_baseline(arm),
             arm in best,
+            any(trial.smaller_batches for trial in done),
         )
         rows.append(row)
     return rows
+
+
+def seeds_in_words(row: ArmRow) -> str:
+    """How many seeds have a result, of how many if some have none; marked where some took smaller batches."""
+    text = str(row.seeds) if row.seeds == row.planned else f"{row.seeds} of {row.planned}"
+    return text + "*" * row.is_marked
 
 
 def _mean(values: Mapping[int, float]) -> float | None:

@@ -11,6 +11,7 @@ from segsuite.experiment import Experiment
 from segsuite.io import store
 
 MANY_CLASSES = 16
+SMALLER_BATCHES = "* the memory was too small: trained with smaller batches, which batch normalisation sees"
 
 
 def results(experiment: Experiment) -> dict[str, dict[int, dict[str, Any]]]:
@@ -42,14 +43,17 @@ def result_table(experiment: Experiment) -> Group:
         table.add_column(name, justify="right")
     for arm in experiment.arms:
         table.add_row(*_row(experiment, arm, found[arm]))
-    return Group(table, _class_table(experiment, found, list(first["class_scores"]["iou"])))
+    parts: list[Table | Text] = [table, _class_table(experiment, found, list(first["class_scores"]["iou"]))]
+    if any("smaller_batch" in result for seeds in found.values() for result in seeds.values()):
+        parts.insert(1, Text(SMALLER_BATCHES))
+    return Group(*parts)
 
 
 def _row(experiment: Experiment, arm: str, seeds: dict[int, dict[str, Any]]) -> list[Text]:
     scores = [seeds[seed]["scores"]["miou"] for seed in experiment.seeds if seed in seeds]
     known = [score for score in scores if score is not None]
     cells = [arm + (" (baseline)" if arm == experiment.baseline else "")]
-    cells += [_number(seeds[seed]["scores"]["miou"]) if seed in seeds else "missing" for seed in experiment.seeds]
+    cells += [_score(seeds[seed]) if seed in seeds else "missing" for seed in experiment.seeds]
     cells.append(_number(statistics.mean(known)) if known else "-")
     cells.append(_number(statistics.stdev(known)) if len(known) > 1 else "-")
     cells.append(f"{len(known)} of {len(experiment.seeds)}")
@@ -63,6 +67,10 @@ def _row(experiment: Experiment, arm: str, seeds: dict[int, dict[str, Any]]) -> 
         cells.append(f"{next(iter(seeds.values()))['cost']['parameters'] / 1e6:.2f} M")
         cells.append(f"{statistics.mean(result['cost']['train_seconds'] for result in seeds.values()):.0f} s")
     return [Text(cell) for cell in (*cells, "-", "-", "-")[: 1 + len(experiment.seeds) + 6]]
+
+
+def _score(result: dict[str, Any]) -> str:
+    return _number(result["scores"]["miou"]) + "*" * ("smaller_batch" in result)
 
 
 def _class_table(experiment: Experiment, found: dict[str, dict[int, dict[str, Any]]], classes: list[str]) -> Table:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from segsuite.errors import NonFiniteError
-from segsuite.io import store
+from segsuite.io import claims, store
 from segsuite.io.claims import claim
 from segsuite.io.store import RunDirectory
 
@@ -30,6 +30,17 @@ def test_a_claimed_trial_is_running_whatever_else_is_there(tmp_path: Path) -> No
     with claim(tmp_path):
         assert store.state(tmp_path) == "running"
     assert store.state(tmp_path) == "failed"
+
+
+def test_a_trial_that_ends_while_it_is_looked_at_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(folder: Path) -> bool:
+        RunDirectory(folder).finish({})
+        (folder / "claim.json").unlink()
+        return False
+
+    monkeypatch.setattr(claims, "is_live", ended)
+    (tmp_path / "claim.json").write_text("{}")
+    assert store.state(tmp_path) == "finished"
 
 
 def test_a_result_makes_a_trial_finished(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """What the tests ask of the cluster: its programs, and the ways in which it can hurt a job."""
 
 import getpass
+import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from segsuite import yaml_io
-from tests.reliability.trials import REPOSITORY, kill, start, wait_for
+from segsuite.experiment import Trial
+from tests.reliability.trials import REPOSITORY, kill, saved_step, start, wait_for
 
 LOCAL = REPOSITORY / "slurm" / "local-cluster"
 
@@ -75,7 +79,12 @@ class Cluster:
         os.kill(self.daemon(node), signal.SIGKILL)
         self.call("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
 
+    def kill_controller(self) -> None:
+        """Ends slurmctld; jobs go on, and nobody answers until `mend`."""
+        os.kill(int((self.folder / "run" / "slurmctld.pid").read_text()), signal.SIGKILL)
+
     def mend(self) -> None:
+        """Starts the daemons that were ended."""
         environment = {**os.environ, "CLUSTER_DIR": str(self.folder)}
         (port,) = [
             line.partition("=")[2]
@@ -86,3 +95,32 @@ class Cluster:
             [LOCAL / "up"], env={**environment, "CLUSTER_PORT": port}, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
+
+
+def attempts(trial: Trial) -> list[dict[str, Any]]:
+    """The lines of attempts.jsonl."""
+    lines = (trial.folder / "attempts.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def codes(trial: Trial) -> list[int]:
+    """The exit code of each attempt that has ended."""
+    return [line["code"] for line in attempts(trial) if "code" in line]
+
+
+def log(trial: Trial) -> str:
+    return (trial.folder / "slurm.log").read_text()
+
+
+def submitted(cluster: Cluster, path: Path) -> str:
+    """Submits the experiment; the first array's number."""
+    ran = cluster.run(path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    found = re.search(r"submitted \d+ trials? as (\d+)", ran.stdout)
+    assert found is not None, ran.stdout
+    return found[1]
+
+
+def started(trial: Trial, step: int = 5) -> None:
+    """Waits until the trial has saved that optimizer step."""
+    wait_for(lambda: saved_step(trial.folder) >= step, f"step {step}", 300)

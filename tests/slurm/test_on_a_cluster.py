@@ -1,13 +1,12 @@
 """`segsuite run --on slurm` on a real cluster: nothing lost, nothing twice, and the same bits as an undisturbed run."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from segsuite.experiment import Trial, load
+from segsuite.experiment import load
 from segsuite.io import claims, store
 from segsuite.launch.slurm.arrays import Place
 from tests.reliability.trials import (
@@ -15,12 +14,11 @@ from tests.reliability.trials import (
     frozen,
     kill,
     outcome,
-    saved_step,
     trials_of,
     wait_for,
     write_experiment,
 )
-from tests.slurm.cluster import Cluster
+from tests.slurm.cluster import Cluster, attempts, codes, log, started, submitted
 
 pytestmark = pytest.mark.slow
 LONG: dict[str, Any] = {"train__epochs": 8}
@@ -32,32 +30,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder = frozen(write_experiment(tmp_path_factory.mktemp("whole"), **LONG))
     assert attempt(folder) == 0
     return outcome(folder)
-
-
-def attempts(trial: Trial) -> list[dict[str, Any]]:
-    lines = (trial.folder / "attempts.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def codes(trial: Trial) -> list[int]:
-    return [line["code"] for line in attempts(trial) if "code" in line]
-
-
-def log(trial: Trial) -> str:
-    return (trial.folder / "slurm.log").read_text()
-
-
-def submitted(cluster: Cluster, path: Path) -> str:
-    """Submits the experiment; the array's number."""
-    ran = cluster.run(path)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    found = re.search(r"submitted \d+ trials? as (\d+)", ran.stdout)
-    assert found is not None, ran.stdout
-    return found[1]
-
-
-def started(trial: Trial, step: int = 5) -> None:
-    wait_for(lambda: saved_step(trial.folder) >= step, f"step {step}", 300)
 
 
 def test_two_launchers_at_once_submit_each_trial_once_and_the_report_comes_by_itself(

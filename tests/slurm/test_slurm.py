@@ -9,12 +9,12 @@ from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.experiment import load
 from segsuite.io import atomic, store
 from segsuite.launch.freeze import freeze
-from segsuite.launch.slurm import command, queue, snapshot
-from segsuite.launch.slurm.arrays import Code, Place, array_command
+from segsuite.launch.slurm import command, reconcile, snapshot
+from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command
 from segsuite.launch.slurm.profile import Profile, read_profile
 from segsuite.launch.slurm.queue import Task
-from segsuite.launch.slurm.reconcile import difference
-from tests.reliability.trials import segsuite, write_experiment
+from segsuite.launch.slurm.reconcile import difference, submit
+from tests.reliability.trials import REPOSITORY, segsuite, write_experiment
 
 HOSTILE = ["a\nb", "a b", "$(touch x)", "`touch x`", "a;b", "-p", "a'b", 'a"b', "a\\b", "a>b", ""]
 
@@ -95,35 +95,14 @@ def test_what_a_program_says_when_it_refuses_is_told() -> None:
         command.call(["sh", "-c", "echo 'no such  partition' >&2; exit 1"])
 
 
-def test_a_listing_of_squeue_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    listing = "\n".join(
-        [
-            "114_2|segsuite-1-7-x|RUNNING|n3|None",
-            "114_3|segsuite-1-7-x|PENDING||Resources",
-            "115|segsuite-1-report-x|PENDING||Dependency",
-            "116_0|segsuite-1-8-x|CANCELLED by 0|n1|a|b",
-            "117_0|other|RUNNING|n1|None",
-            "118_0|segsuite-1-9-x|SOMETHING_NEW||None",
-        ]
-    )
-    monkeypatch.setattr(queue, "call", lambda words: listing)
-    found = queue.live_tasks("segsuite-1-")
-    assert [(task.id, task.state, task.is_running) for task in found] == [
-        ("114_2", "RUNNING", True),
-        ("114_3", "PENDING", False),
-        ("115", "PENDING", False),
-        ("118_0", "SOMETHING_NEW", False),
-    ]
-
-
 def test_a_table_is_made_once_and_read_back(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    first, second = place.new_table(["a", "b"]), place.new_table(["c"])
+    first, second = place.new_table([["a"], ["b", "c"]]), place.new_table([["d"]])
     assert (first, second) == (1, 2)
     task = Task("9", 1, place.job_name(first, "x"), "RUNNING", "", "n1")
-    assert place.trial_of(task) == "b"
-    assert place.trial_of(Task("9", 2, place.job_name(first, "x"), "RUNNING", "", "n1")) is None
-    assert place.trial_of(Task("9", -1, f"{place.job_prefix}report-x", "PENDING", "", "")) is None
+    assert place.trials_of(task) == ("b", "c")
+    assert place.trials_of(Task("9", 2, place.job_name(first, "x"), "RUNNING", "", "n1")) == ()
+    assert place.trials_of(Task("9", -1, f"{place.job_prefix}report-x", "PENDING", "", "")) == ()
 
 
 def test_two_folders_of_one_name_have_different_jobs(tmp_path: Path) -> None:
@@ -131,16 +110,27 @@ def test_two_folders_of_one_name_have_different_jobs(tmp_path: Path) -> None:
 
 
 def test_the_command_is_words_and_holds_what_the_profile_says(tmp_path: Path) -> None:
-    profile = Profile(partition="gpu", gres="gpu:a100:1", throttle=3, modules=("cuda/12",), options={"nice": 5})
-    words = array_command(Place(tmp_path), "job", "4", 7, profile, Code(tmp_path / "code", "/usr/bin/python3"))
-    assert words[:4] == ["sbatch", "--parsable", "--job-name=job", "--array=0-6%3"]
-    script = words.index(str(tmp_path / "code/slurm/trial.sbatch"))
-    options, arguments = words[4:script], words[script + 1 :]
-    for option in ("--partition=gpu", "--gres=gpu:a100:1", "--nice=5", "--signal=USR1@180", "--requeue"):
-        assert option in options
-    assert arguments == [
-        *(str(tmp_path), "4", str(tmp_path / "code"), "/usr/bin/python3", "10", "--module", "cuda/12", "--")
-    ]
+    profile = Profile(
+        partition="gpu", gres="gpu:a100:1", cpus=2, mem="8G", throttle=7, attempts=3, pack=3,
+        modules=("cuda/12",), container=("apptainer", "exec", "a.sif"), options={"nice": 5},
+    )  # fmt: skip
+    code = Code(tmp_path / "code", "/usr/bin/python3")
+    assert array_command(Place(tmp_path), "job", "4", 7, profile, code, Layout(nodes=1, devices=1, pack=3)) == [
+        "sbatch", "--parsable", "--job-name=job", "--array=0-6%2", f"--output={tmp_path}/slurm/logs/%A_%a.log",
+        "--open-mode=append", "--requeue", "--nodes=1", "--ntasks-per-node=3", "--partition=gpu",
+        "--gres=gpu:a100:1", "--cpus-per-task=2", "--mem=8G", "--time=04:00:00", "--signal=USR1@180", "--nice=5",
+        f"{tmp_path}/code/slurm/trial.sbatch", str(tmp_path), "4", f"{tmp_path}/code", "/usr/bin/python3", "3", "1",
+        "--module", "cuda/12", "--", "apptainer", "exec", "a.sif",
+    ]  # fmt: skip
+
+
+def test_a_trial_of_several_devices_has_a_task_for_each(tmp_path: Path) -> None:
+    words = array_command(
+        Place(tmp_path), "job", "4", 1, Profile(), Code(tmp_path, "python"), Layout(nodes=2, devices=4)
+    )
+    assert "--nodes=2" in words
+    assert "--ntasks-per-node=4" in words
+    assert words[-2:] == ["4", "--"]  # what trial.sbatch starts on each node
 
 
 def test_the_difference_is_read_from_run_directories_and_then_from_the_queue(tmp_path: Path) -> None:
@@ -150,7 +140,7 @@ def test_the_difference_is_read_from_run_directories_and_then_from_the_queue(tmp
     store.record_failure(freeze(failed), "Died", "x")
     atomic.write_text(experiment.folder / "0123456789ab" / "trial.yaml", "")
     place = Place.of(experiment)
-    number = place.new_table([finished.id, waits.id, runs.id])
+    number = place.new_table([[finished.id], [waits.id], [runs.id]])
     name = place.job_name(number, "tiny")
     tasks = [Task("7", at, name, state, "", "") for at, state in enumerate(("PENDING", "PENDING", "RUNNING"))]
     found = difference(experiment, tasks)
@@ -160,6 +150,80 @@ def test_the_difference_is_read_from_run_directories_and_then_from_the_queue(tmp
     assert found.words() == (
         "1 finished, 1 running, 1 queued, 1 to retry, 1 new, 1 obsolete (in the folder, not in the experiment)"
     )
+
+
+def test_what_failed_in_a_job_that_goes_on_with_others_is_to_be_submitted(tmp_path: Path) -> None:
+    experiment = load(write_experiment(tmp_path, seeds=[0, 1]))
+    failed, runs = experiment.trials
+    place = Place.of(experiment)
+    name = place.job_name(place.new_table([[failed.id, runs.id]]), "tiny")
+    store.record_failure(freeze(failed), "Died", "x")
+    found = difference(experiment, [Task("7", 0, name, "RUNNING", "", "")])
+    assert (found.running, found.missing) == ([failed, runs], [])  # it has another attempt
+    (failed.folder / "attempts.jsonl").write_text(
+        '{"job":"7_0","restart":0,"node":"n1","end":3,"code":1,"over":true}\n'
+    )
+    found = difference(experiment, [Task("7", 0, name, "RUNNING", "", "")])
+    assert (found.running, found.retry, found.missing) == ([runs], [failed], [failed])
+
+
+def test_trials_of_equal_devices_share_arrays_and_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "largest_array", lambda: 2)
+    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    path = write_experiment(tmp_path, seeds=[0, 1, 2, 3, 4], execution__devices=2)
+    alone = reconcile.submit(load(path), Profile(), [], dry_run=True)
+    assert [command[3] for command in alone.commands[:-1]] == ["--array=0-1", "--array=0-1", "--array=0-0"]
+    assert all("--ntasks-per-node=2" in command for command in alone.commands[:-1])
+    path = write_experiment(tmp_path, seeds=[0, 1, 2, 3, 4])
+    packed = reconcile.submit(load(path), Profile(pack=2), [], dry_run=True)
+    assert [command[3] for command in packed.commands[:-1]] == ["--array=0-1", "--array=0-0"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "profile", "message"),
+    [
+        ({"execution__devices": 2}, Profile(pack=2), "pack: 2"),
+        ({"execution__devices": 2, "execution__device": "cuda"}, Profile(gpus_per_node=1), "asks for 1 GPU"),
+    ],
+)
+def test_devices_that_do_not_fit_the_profile_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], profile: Profile, message: str
+) -> None:
+    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    with pytest.raises(ConfigError, match=message):
+        reconcile.submit(load(write_experiment(tmp_path, **settings)), profile, [], dry_run=True)
+
+
+def test_every_array_runs_the_same_script(tmp_path: Path) -> None:
+    code = Code(REPOSITORY, "python")
+    plain = array_command(Place(tmp_path), "a", "1", 1, Profile(), code, Layout())
+    profile = Profile(partition="gpu", container=("run",), pack=4)
+    other = array_command(Place(tmp_path / "x"), "b", "2", 9, profile, code, Layout(pack=4))
+    script = str(REPOSITORY / "slurm" / "trial.sbatch")
+    assert [words.count(script) for words in (plain, other)] == [1, 1]
+
+
+@pytest.mark.parametrize("word", HOSTILE)
+def test_the_script_hands_on_each_word_as_it_is(word: str, tmp_path: Path) -> None:
+    place, trial = Place(tmp_path / "an experiment"), "0123456789ab"
+    place.new_table([[trial]])
+    place.logs.mkdir()
+    (place.folder / trial).mkdir()
+    srun = tmp_path / "programs" / "srun"
+    srun.parent.mkdir()
+    srun.write_text(f"#!/bin/bash\nprintf '%s\\0' \"$@\" >'{tmp_path}/words'\n")
+    srun.chmod(0o755)
+    environment = {
+        "PATH": f"{srun.parent}:/usr/bin:/bin", "SLURM_ARRAY_JOB_ID": "1", "SLURM_ARRAY_TASK_ID": "0",
+        "SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1",
+    }  # fmt: skip
+    words = [str(place.folder), "1", "code", "python", "10", "1", "--", "exec", word]
+    script = REPOSITORY / "slurm" / "trial.sbatch"
+    done = subprocess.run(["bash", script, *words], env=environment, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    found = (tmp_path / "words").read_text().split("\0")[:-1]
+    assert found[-7:] == ["exec", word, "python", "-u", "-m", "segsuite.trial", str(place.folder / trial)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["an experiment", "programs", "words"]
 
 
 @pytest.fixture
@@ -202,3 +266,15 @@ def test_a_snapshot_is_made_once_for_each_state(repository: Path) -> None:
 def test_an_installed_package_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "CHECKOUT", tmp_path)
     assert snapshot.snapshot(tmp_path / "code") == tmp_path
+
+
+def test_ten_thousand_trials_are_at_most_twenty_calls_of_sbatch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "largest_array", lambda: 1001)
+    experiment = load(write_experiment(tmp_path, seeds=list(range(10_000))))
+    found = submit(experiment, Profile(), ["report"], dry_run=True)
+    arrays = [word for words in found.commands for word in words if word.startswith("--array")]
+    assert arrays == ["--array=0-1000"] * 9 + ["--array=0-990"]
+    assert len(found.commands) == 11

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from segsuite.experiment import plural
 from segsuite.report.answers import counted
 from segsuite.report.sections.base import Figure, Material, Section
 
@@ -58,6 +59,11 @@ def build(material: Material) -> Section | None:
         return None
     if figures:
         notes.insert(0, FRONT)
+    packed = sum(trial.within("packed") is not None for trial in material.gathered.finished)
+    if packed:
+        notes.append(
+            f"Times of {plural(packed, 'trial')} are not comparable: they shared a job and its devices with others."
+        )
     return Section("cost", "Quality against cost", notes=(" ".join(notes),), figures=figures)
 
 

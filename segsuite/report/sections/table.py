@@ -3,7 +3,7 @@
 from segsuite.report.answers import p_text
 from segsuite.report.sections.base import Cell, Material, Section, Table
 from segsuite.report.sections.cost import Cost, shown_costs
-from segsuite.report.summary import SCORE_TITLES, ArmRow, summarise
+from segsuite.report.summary import SCORE_TITLES, SMALLER_BATCHES, ArmRow, seeds_in_words, summarise
 from segsuite.stats import TWO_WAY
 
 NOTHING = Cell("-")
@@ -31,7 +31,8 @@ def build(material: Material) -> Section | None:
         cells.append(line)
     bold = " Bold: the best mIoU and all that cannot be told apart from it." if any(row.is_best for row in rows) else ""
     caption = "Means over finished seeds; SD: standard deviation of mIoU over seeds; difference: mIoU, to the baseline."
-    return Section("table", "All numbers", table=Table(columns, cells, caption + bold))
+    marked = f" {SMALLER_BATCHES}." if any(row.is_marked for row in rows) else ""
+    return Section("table", "All numbers", table=Table(columns, cells, caption + bold + marked))
 
 
 def _arm(row: ArmRow) -> Cell:
@@ -39,8 +40,7 @@ def _arm(row: ArmRow) -> Cell:
 
 
 def _seeds(row: ArmRow) -> Cell:
-    text = f"{row.seeds}" if row.seeds == row.planned else f"{row.seeds} of {row.planned}"
-    return Cell(text, row.seeds, strong=row.seeds < row.planned)
+    return Cell(seeds_in_words(row), row.seeds, strong=row.seeds < row.planned)
 
 
 def _number(value: float | None, strong: bool = False) -> Cell:
