@@ -32,10 +32,11 @@ def under_way(trials: tuple[Trial, ...]) -> list[Trial]:
     return [trial for trial in trials if store.state(trial.folder) == "running" and saved_step(trial.folder) >= 4]
 
 
-def busy(trials: tuple[Trial, ...], lost: str = "") -> dict[str, Any] | None:
-    """Node and job of a trial that is under way, not on the lost node; or None."""
+def busy(cluster: Cluster, trials: tuple[Trial, ...], lost: str = "") -> dict[str, Any] | None:
+    """Node and job of a trial that is under way, and that SLURM holds for running, not on the lost node; or None."""
+    running = cluster.call("squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i").split()
     found = [notes(trial)[-1] for trial in under_way(trials)]
-    return next((note for note in found if note["node"] != lost), None)
+    return next((note for note in found if note["node"] != lost and note["job"] in running), None)
 
 
 class Night:
@@ -81,15 +82,15 @@ def test_a_bad_night_leaves_each_trial_one_result_with_the_bits_of_an_undisturbe
     assert [launcher.returncode for launcher in launchers] == [0, 0]
     assert sum("nothing to submit" in line for line in said) == 1
 
-    lost = once(lambda: busy(trials), "a trial under way")["node"]
+    lost = once(lambda: busy(cluster, trials), "a trial under way")["node"]
     cluster.kill_node(lost)
     night.note(f"node {lost} is lost, its processes live on")
-    preempted = once(lambda: busy(trials, lost), "a trial under way elsewhere")["node"]
+    preempted = once(lambda: busy(cluster, trials, lost), "a trial under way elsewhere")["node"]
     urgent = ("sbatch", "--partition=urgent", f"--nodelist={preempted}", "--exclusive", "--output=/dev/null")
     cluster.call(*urgent, "--wrap=sleep 3")
     night.note(f"node {preempted} is wanted by an urgent job: its trials are preempted")
     wait_for(lambda: sum(store.state(trial.folder) == "finished" for trial in trials) >= 8, "eight results", 600)
-    told = once(lambda: busy(trials, lost), "a trial under way")["job"]
+    told = once(lambda: busy(cluster, trials, lost), "a trial under way")["job"]
     cluster.call("scancel", "--signal=USR1", told)
     night.note(f"task {told} is told that its time ends")
     cluster.mend()
