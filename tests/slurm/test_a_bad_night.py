@@ -2,6 +2,8 @@
 nothing runs twice."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from segsuite.experiment import Trial
-from segsuite.io import store
+from segsuite.io import claims, store
 from tests.reliability.trials import kill, outcome, saved_step, segsuite, trials_of, wait_for, write_experiment
 from tests.slurm.cluster import Cluster
 
@@ -32,11 +34,12 @@ def under_way(trials: tuple[Trial, ...]) -> list[Trial]:
     return [trial for trial in trials if store.state(trial.folder) == "running" and saved_step(trial.folder) >= 4]
 
 
-def busy(cluster: Cluster, trials: tuple[Trial, ...], lost: str = "") -> dict[str, Any] | None:
-    """Node and job of a trial that is under way, and that SLURM holds for running, not on the lost node; or None."""
+def busy(cluster: Cluster, trials: tuple[Trial, ...], lost: str = "") -> tuple[Trial, str] | None:
+    """A trial that is under way, and that SLURM holds for running, not on the lost node, and its node; or None."""
     running = cluster.call("squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i").split()
-    found = [notes(trial)[-1] for trial in under_way(trials)]
-    return next((note for note in found if note["node"] != lost and note["job"] in running), None)
+    found = [(trial, notes(trial)[-1]) for trial in under_way(trials)]
+    fit = [(trial, note["node"]) for trial, note in found if note["node"] != lost and note["job"] in running]
+    return fit[0] if fit else None
 
 
 class Night:
@@ -50,9 +53,9 @@ class Night:
         self.lines.append(f"{time.time() - self._began:6.0f} s  {text}")
 
 
-def once(what: Callable[[], dict[str, Any] | None], description: str) -> dict[str, Any]:
+def once(what: Callable[[], tuple[Trial, str] | None], description: str) -> tuple[Trial, str]:
     """What `what` says as soon as it says anything."""
-    found: list[dict[str, Any]] = []
+    found: list[tuple[Trial, str]] = []
 
     def looked() -> bool:
         said = what()
@@ -82,17 +85,19 @@ def test_a_bad_night_leaves_each_trial_one_result_with_the_bits_of_an_undisturbe
     assert [launcher.returncode for launcher in launchers] == [0, 0]
     assert sum("nothing to submit" in line for line in said) == 1
 
-    lost = once(lambda: busy(cluster, trials), "a trial under way")["node"]
+    _, lost = once(lambda: busy(cluster, trials), "a trial under way")
     cluster.kill_node(lost)
     night.note(f"node {lost} is lost, its processes live on")
-    preempted = once(lambda: busy(cluster, trials, lost), "a trial under way elsewhere")["node"]
+    _, preempted = once(lambda: busy(cluster, trials, lost), "a trial under way elsewhere")
     urgent = ("sbatch", "--partition=urgent", f"--nodelist={preempted}", "--exclusive", "--output=/dev/null")
     cluster.call(*urgent, "--wrap=sleep 3")
     night.note(f"node {preempted} is wanted by an urgent job: its trials are preempted")
     wait_for(lambda: sum(store.state(trial.folder) == "finished" for trial in trials) >= 8, "eight results", 600)
-    told = once(lambda: busy(cluster, trials, lost), "a trial under way")["job"]
-    cluster.call("scancel", "--signal=USR1", told)
-    night.note(f"task {told} is told that its time ends")
+    told, _ = once(lambda: busy(cluster, trials, lost), "a trial under way")
+    holder = claims.read(told.folder)
+    assert holder is not None
+    os.kill(holder["pid"], signal.SIGUSR1)  # scancel waits a minute while a node is lost
+    night.note(f"the trial {told.id} is told that its time ends")
     cluster.mend()
     night.note(f"node {lost} is back")
     cluster.wait_until_idle()
