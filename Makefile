@@ -66,7 +66,7 @@ results: $(STAMP)
 
 # tests/conftest.py puts the tests marked slow last and says which stay together.
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(PYTEST_PROCESSES) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PYTEST_PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

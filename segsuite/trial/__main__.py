@@ -2,8 +2,8 @@
 
 Exit codes: 0, result.json is written; 1, failure.json says why; 75, stopped on request, another attempt continues; 77,
 the memory was too small, another attempt takes smaller batches.
-Within a SLURM job also 143, told to leave by SIGTERM: SLURM queues the job again itself after a preemption, and must
-not be asked to after scancel; and 75 when another process runs the trial, such as one on a node taken for dead.
+Within a SLURM job also 143, told to leave by SIGTERM: after a preemption it is queued again, after scancel it must not
+be; and 75 when another process runs the trial, such as one on a node taken for dead.
 """
 
 import contextlib

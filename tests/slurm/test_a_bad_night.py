@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,14 @@ def test_a_bad_night_leaves_each_trial_one_result_with_the_bits_of_an_undisturbe
     cluster.wait_until_idle()
     night.note("the queue is empty")
 
-    begun = sum("begin" in note for trial in trials for note in notes(trial))
-    night.note(f"{begun} attempts for {len(trials)} trials")
+    noted = [note for trial in trials for note in notes(trial)]
+    begun = sum("begin" in note for note in noted)
+    codes = Counter(note["code"] for note in noted if "code" in note)
+    requeued = sum(note["restart"] > 0 for note in noted if "begin" in note)
+    night.note(
+        f"{begun} attempts for {len(trials)} trials, {requeued} of them after a requeue; exit codes {dict(codes)}"
+    )
+    night.lines += segsuite("status", path).stdout.splitlines()[-4:]
     print("\n".join(night.lines))
     assert [store.state(trial.folder) for trial in trials] == ["finished"] * 24
     assert begun > 24
