@@ -182,14 +182,13 @@ def _submit(
         return EXIT_DONE
     hold.keep_going(experiment.folder, given.keep_going)
     found = submit(experiment, profile, report, False, given.live_code, only)
-    if found.jobs:
-        *arrays, report_job = found.jobs
-        count = plural(found.trials, "trial")
-        print(f"submitted {count} as {', '.join(arrays)}, the report after them as {report_job}")
+    if found.arrays:
+        report_job = "no report after them" if found.report is None else f"the report after them as {found.report}"
+        print(f"submitted {plural(found.trials, 'trial')} as {', '.join(found.arrays)}, {report_job}")
         print(f"`segsuite status {experiment.path}` follows them")
         if found.refused is not None:
             left = plural(len(found.difference.missing) - found.trials, "trial")
-            advice = "call it again when these have ended, and see `array_size` in slurm/README.md"
+            advice = "call it again when these have ended, and see slurm/README.md, `When sbatch refuses`"
             raise SegsuiteError(f"{left} not submitted: {found.refused.what}", found.refused.where, advice)
     else:
         print("nothing to submit")

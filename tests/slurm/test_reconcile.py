@@ -54,7 +54,7 @@ def test_without_a_throttle_arrays_start_together_and_the_report_after_all(
     assert site.option("array") == ["0-1", "0-1", "0-0"]
     assert site.option("dependency") == ["", "", ""]
     assert "--dependency=afterany:101:102:103" in site.sent[-1]
-    assert (found.trials, found.jobs) == (5, ["101", "102", "103", "104"])
+    assert (found.trials, found.arrays, found.report) == (5, ["101", "102", "103"], "104")
 
 
 def test_a_throttle_bounds_all_arrays_together_by_one_after_the_other(
@@ -99,6 +99,12 @@ def test_what_was_submitted_before_a_refusal_is_kept_and_has_its_report(
     assert found.refused is not None
     assert "QOS policy" in found.refused.what
     assert "--dependency=afterany:101:102" in site.sent[-1]
+
+
+def test_without_its_report_a_submission_stands(five: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = submitted(Site(most=3), five, monkeypatch)
+    assert (found.trials, found.arrays, found.report) == (5, ["101", "102", "103"], None)
+    assert found.refused is not None
 
 
 def test_a_refusal_of_the_first_array_submits_nothing(five: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,13 +55,14 @@ class Difference:
 
 @dataclass
 class Submission:
-    """What was submitted, or would be: how many trials, the sbatch commands, and SLURM's numbers of the jobs, which
-    end with the report's. `refused`: why it is not all."""
+    """What was submitted, or would be: how many trials, the sbatch commands, SLURM's numbers of the arrays and of the
+    report's job. `refused`: why it is not all."""
 
     difference: Difference
     trials: int = 0
     commands: list[list[str]] = field(default_factory=list)
-    jobs: list[str] = field(default_factory=list)
+    arrays: list[str] = field(default_factory=list)
+    report: str | None = None
     refused: SegsuiteError | None = None
 
 
@@ -140,26 +141,30 @@ def _submit(
     place = Place.of(experiment)
     submission = Submission(found)
 
-    def add(command: list[str]) -> None:
+    def submitted(command: list[str]) -> str:
         job = send(command)
         submission.commands.append(command)
-        submission.jobs.append(job)
+        return job
 
-    for layout, tasks in _arrays(found.missing, profile):
-        after = (submission.jobs[-1:] or found.jobs) if profile.throttle else ()
-        table = new_table(tasks)
-        name = place.job_name(table, experiment.name)
-        try:
-            add(array_command(place, name, str(table), len(tasks), profile, code, layout, after))
-        except SegsuiteError as error:
-            if not submission.jobs:
-                raise
-            submission.refused = error  # a limit of the site, most often: the rest has to wait for those before
-            break
-        submission.trials += sum(map(len, tasks))
-    if submission.jobs:
+    try:
+        for layout, tasks in _arrays(found.missing, profile):
+            after = (submission.arrays[-1:] or found.jobs) if profile.throttle else ()
+            table = new_table(tasks)
+            name = place.job_name(table, experiment.name)
+            command = array_command(place, name, str(table), len(tasks), profile, code, layout, after)
+            submission.arrays.append(submitted(command))
+            submission.trials += sum(map(len, tasks))
+    except SegsuiteError as error:
+        if not submission.arrays:
+            raise
+        submission.refused = error  # a limit of the site, most often: the rest has to wait for those before
+    if submission.arrays:
         name = f"{place.job_prefix}report-{experiment.name}"
-        add(report_command(place, name, list(submission.jobs), profile, code, report_arguments))
+        try:
+            command = report_command(place, name, submission.arrays, profile, code, report_arguments)
+            submission.report = submitted(command)
+        except SegsuiteError as error:
+            submission.refused = submission.refused or error
     return submission
 
 
