@@ -20,6 +20,7 @@ settings.register_profile("segsuite", deadline=None, derandomize=True, suppress_
 settings.load_profile("segsuite")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Quick tests first, those marked slow last; the order within the two stays.
 
