@@ -10,7 +10,6 @@ PYTHON_CANDIDATES := python3.13 python3.12 python3.11 python3
 # Set it to choose the interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON :=
 PYTEST_ARGS ?=
-PYTEST_PROCESSES ?= 2
 SHELL_SCRIPTS := .ci/run $(wildcard slurm/*.sbatch) slurm/local-cluster/up slurm/local-cluster/down
 
 .PHONY: help demo results install test check format lock bench clean
@@ -64,9 +63,9 @@ results: $(STAMP)
 	$(BIN)/segsuite run "experiments/$(NAME).yaml"
 	$(BIN)/segsuite report "experiments/$(NAME).yaml" --out "docs/results/$(NAME)" --no-images $(REPORT_ARGS)
 
-# tests/conftest.py puts the tests marked slow last and says which stay together.
+# tests/conftest.py puts the tests marked slow last.
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses $(PYTEST_PROCESSES) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check .

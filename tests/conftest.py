@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-# Few: more threads make small tensors slower and timings noisy, and test processes side by side have their own.
-os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+# Two workers of a small machine at most: more threads make small tensors slower and timings noisy.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
 # Nothing is downloaded, looked up or reported while tests run.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -20,23 +20,9 @@ settings.register_profile("segsuite", deadline=None, derandomize=True, suppress_
 settings.load_profile("segsuite")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, those marked slow last; the order within the two stays.
-
-    Side by side, the tests of a file stay together, since they share what was trained once, and those of the cluster
-    stay in one process: they take the longest, so they begin first.
-    """
-
-    def turn(item: pytest.Item) -> int:
-        if item.get_closest_marker("slow") is None:
-            return 0
-        return 1 if "cluster" in getattr(item, "fixturenames", ()) else 2
-
-    items.sort(key=turn)
-    for item in items:
-        group = f"{item.nodeid.partition('::')[0]} {turn(item)}" if turn(item) != 1 else "cluster"
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Quick tests first, those marked slow last; the order within the two groups stays."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 def first_existing(candidates: list[Path], what: str) -> Path:
