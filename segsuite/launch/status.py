@@ -103,7 +103,7 @@ def _describe(trial: Trial, state: str, there: frozenset[str]) -> dict[str, Any]
     found: dict[str, Any] = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state}
     found |= {"epochs_done": len(epochs), "epochs": planned}
     found |= dict.fromkeys(("miou", "seconds_left", "reason", "log", "attempts", "job", "node", "elapsed_seconds"))
-    found |= {"waits_for": None, "smaller_batch": "smaller_batch.json" in there}
+    found |= {"waits_for": None, "smaller_batch": store.SMALLER_BATCH in there}
     if state == "finished":
         result = store.read_json(trial.folder / "result.json") or {}
         found |= {"epochs_done": result.get("epochs"), "miou": result.get("scores", {}).get("miou")}

@@ -124,3 +124,11 @@ def submitted(cluster: Cluster, path: Path) -> str:
 def started(trial: Trial, step: int = 5) -> None:
     """Waits until the trial has saved that optimizer step."""
     wait_for(lambda: saved_step(trial.folder) >= step, f"step {step}", 300)
+
+
+def told_that_its_time_ends(cluster: Cluster, path: Path, trial: Trial) -> None:
+    """Submits the experiment, lets SLURM tell its only trial to save once it trains, and waits until no job is left."""
+    job = submitted(cluster, path)
+    started(trial)
+    cluster.call("scancel", "--signal=USR1", f"{job}_0")
+    cluster.wait_until_idle()

@@ -1,7 +1,6 @@
 """Twenty-four trials on four nodes: launched twice at once, a node lost, preempted, told to stop; nothing is lost and
 nothing runs twice."""
 
-import json
 import os
 import signal
 import time
@@ -15,7 +14,7 @@ import pytest
 from segsuite.experiment import Trial
 from segsuite.io import claims, store
 from tests.reliability.trials import kill, outcome, saved_step, segsuite, trials_of, wait_for, write_experiment
-from tests.slurm.cluster import Cluster
+from tests.slurm.cluster import Cluster, attempts
 
 pytestmark = pytest.mark.slow
 TWENTY_FOUR: dict[str, Any] = {
@@ -23,11 +22,6 @@ TWENTY_FOUR: dict[str, Any] = {
     "seeds": [0, 1, 2, 3],
     "train__epochs": 8,  # long enough to be hit
 }
-
-
-def notes(trial: Trial) -> list[dict[str, Any]]:
-    """What trial.sbatch noted of its attempts, in its order."""
-    return [json.loads(line) for line in (trial.folder / "attempts.jsonl").read_text().splitlines()]
 
 
 def under_way(trials: tuple[Trial, ...]) -> list[Trial]:
@@ -38,7 +32,7 @@ def under_way(trials: tuple[Trial, ...]) -> list[Trial]:
 def busy(cluster: Cluster, trials: tuple[Trial, ...], lost: str = "") -> tuple[Trial, str] | None:
     """A trial that is under way, and that SLURM holds for running, not on the lost node, and its node; or None."""
     running = cluster.call("squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i").split()
-    found = [(trial, notes(trial)[-1]) for trial in under_way(trials)]
+    found = [(trial, attempts(trial)[-1]) for trial in under_way(trials)]
     fit = [(trial, note["node"]) for trial, note in found if note["node"] != lost and note["job"] in running]
     return fit[0] if fit else None
 
@@ -104,7 +98,7 @@ def test_a_bad_night_leaves_each_trial_one_result_with_the_bits_of_an_undisturbe
     cluster.wait_until_idle()
     night.note("the queue is empty")
 
-    noted = [note for trial in trials for note in notes(trial)]
+    noted = [note for trial in trials for note in attempts(trial)]
     begun = sum("begin" in note for note in noted)
     codes = Counter(note["code"] for note in noted if "code" in note)
     requeued = sum(note["restart"] > 0 for note in noted if "begin" in note)

@@ -18,7 +18,7 @@ from tests.reliability.trials import (
     wait_for,
     write_experiment,
 )
-from tests.slurm.cluster import Cluster, attempts, codes, log, started, submitted
+from tests.slurm.cluster import Cluster, attempts, codes, log, started, submitted, told_that_its_time_ends
 
 pytestmark = pytest.mark.slow
 LONG: dict[str, Any] = {"train__epochs": 8}
@@ -60,10 +60,7 @@ def test_a_trial_told_to_save_before_its_time_limit_goes_on_by_itself_to_the_sam
 ) -> None:
     path = write_experiment(tmp_path, **LONG)
     (trial,) = trials_of(path)
-    job = submitted(cluster, path)
-    started(trial)
-    cluster.call("scancel", "--signal=USR1", f"{job}_0")
-    cluster.wait_until_idle()
+    told_that_its_time_ends(cluster, path, trial)
     assert codes(trial) == [75, 0], log(trial)
     assert "requeue of" in log(trial)
     assert outcome(trial.folder) == undisturbed
@@ -135,10 +132,7 @@ def test_attempts_are_bounded(cluster: Cluster, tmp_path: Path) -> None:
     cluster.write_profile(attempts=1)
     path = write_experiment(tmp_path, **LONG)
     (trial,) = trials_of(path)
-    job = submitted(cluster, path)
-    started(trial)
-    cluster.call("scancel", "--signal=USR1", f"{job}_0")
-    cluster.wait_until_idle()
+    told_that_its_time_ends(cluster, path, trial)
     assert codes(trial) == [75]
     assert "no attempt left" in log(trial)
     assert store.state(trial.folder) == "unfinished"
