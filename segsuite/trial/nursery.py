@@ -4,6 +4,7 @@ Its standard input is the socket of the launcher (launch/warm.py). A request hol
 environment of the trial has beside that of the pool, and its standard streams; the answer is its pid.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -89,6 +90,7 @@ def become_a_trial(request: dict[str, Any], streams: list[int]) -> None:
     sys.argv[1:] = [request["folder"]]
     np.random.seed()
     torch.default_generator.seed()
+    atexit.register(gc.unfreeze)  # else nanobind, in triton, reports what is frozen as leaked at the end of the trial's log
 
 
 if __name__ == "__main__":

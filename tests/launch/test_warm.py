@@ -114,6 +114,7 @@ def test_a_forked_trial_ends_with_the_bits_of_a_fresh_one(
     (fresh, _), (forked, told) = begin(trials[0], Pool(print)), begin(trials[1], warm_pool())
     assert (is_forked(fresh), is_forked(forked)) == (False, True)
     assert (code_of(fresh), code_of(forked)) == (0, 0), (trials[1].folder / "log.txt").read_text()
+    assert [(trial.folder / "log.txt").read_text() for trial in trials] == ["", ""]
     assert outcome(trials[1].folder) == outcome(trials[0].folder)
     assert [event["epoch"] for event in told if event.get("phase") == "epoch"] == [0]
 
