@@ -1,6 +1,7 @@
 """Settings and fixtures of all tests; the environment is set before anything that reads it is imported."""
 
 import os
+import signal
 from pathlib import Path
 
 # Two workers of a small machine at most: more threads make small tensors slower and timings noisy.
@@ -9,6 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
+# A shell's background job ignores Ctrl-C, and so would every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import HealthCheck, settings

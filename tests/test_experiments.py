@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(REPOSITORY.glob("experiments/*.yaml"))
 by_name = pytest.mark.parametrize("path", EXPERIMENTS, ids=[path.stem for path in EXPERIMENTS])
 # Small enough for seconds; what is set here is not what an experiment compares.
-SMOKE = ("train.max_steps=2", "train.epochs=1", "execution.device=cpu", "execution.threads=1", "train.precision=fp32")
+SMOKE = ("train.max_steps=2", "train.epochs=1", "execution.device=cpu", "execution.threads=1", "train.precision=fp32",
+         "train.batch_size=2", "train.accumulate=1")  # fmt: skip
 SMALL_SHAPES = ("data.train_images=32", "data.val_images=2", "data.test_images=2", "seeds=[0]")
 
 

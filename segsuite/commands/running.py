@@ -181,7 +181,7 @@ def _submit(
         print(f"nothing was submitted (profile: {name})")
         return EXIT_DONE
     hold.keep_going(experiment.folder, given.keep_going)
-    found = submit(experiment, profile, report, False, given.live_code, only)
+    found = submit(experiment, profile, report, False, given.live_code, only) if missing else planned
     if found.arrays:
         report_job = "no report after them" if found.report is None else f"the report after them as {found.report}"
         print(f"submitted {plural(found.trials, 'trial')} as {', '.join(found.arrays)}, {report_job}")

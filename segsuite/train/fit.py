@@ -87,6 +87,9 @@ def fit_or_resume(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+    if ranks.strategy == "fsdp":
+        # torch 2.15 writes the optimizer's state of channels_last weights in one order and reads it in another.
+        module.to(memory_format=torch.contiguous_format)
     # Its handler of SIGTERM broadcasts from within, which upsets whatever the ranks are doing.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     resume = run.last_checkpoint if ranks.of_first(run.last_checkpoint.exists()) else None
