@@ -10,8 +10,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
-# A shell's background job ignores Ctrl-C, and so would every program that the tests start.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # No deadline: a shared machine may be slow. Derandomised: a test fails because of a change, not by chance.
 settings.register_profile("segsuite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("segsuite")
+# A shell's background job ignores Ctrl-C, and so would every program that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

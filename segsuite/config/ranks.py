@@ -34,7 +34,6 @@ def _check_sharded(settings: "TrialSettings") -> None:
         )
     unsupported = {
         "train.ema_decay": settings.train.ema_decay is not None,
-        "train.gradient_clip": settings.train.gradient_clip is not None,
         "train.freeze_encoder_epochs": settings.train.freeze_encoder_epochs > 0,
         "checkerboard.measure": settings.checkerboard.measure,
     }

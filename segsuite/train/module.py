@@ -161,6 +161,18 @@ class SegmentationModule(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """By the norm of the whole gradient, also where each rank has a part of it, which Lightning does not do."""
+        if gradient_clip_val is not None and self.ranks.strategy == "fsdp":
+            self.trainer.model.clip_grad_norm_(gradient_clip_val)  # type: ignore[operator,union-attr]
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The running means of a half-done epoch belong to the state."""
         checkpoint["segsuite_epoch"] = dict(self._epoch)

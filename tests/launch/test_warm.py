@@ -18,7 +18,7 @@ from segsuite.launch.attempt import Attempt, environment
 from segsuite.launch.freeze import freeze
 from segsuite.launch.slots import Slot
 from segsuite.launch.warm import Forked, Pool
-from tests.reliability.trials import REPOSITORY, kill, outcome, saved_step, start, trials_of, wait_for, write_experiment
+from tests.reliability.trials import customised, kill, outcome, saved_step, start, trials_of, wait_for, write_experiment
 
 SLOT = Slot(threads=2)
 # Writes down what a trial's process finds, when it first looks for its result.
@@ -46,13 +46,6 @@ def tell(event, arguments):
 tell.done = False
 sys.addaudithook(tell)
 """
-
-
-def customised(folder: Path, code: str) -> str:
-    """PYTHONPATH with which every Python process runs `code` when it starts."""
-    folder.mkdir(exist_ok=True)
-    (folder / "sitecustomize.py").write_text(code)
-    return f"{folder}{os.pathsep}{REPOSITORY}"
 
 
 class Warm:

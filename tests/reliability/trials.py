@@ -65,7 +65,15 @@ def frozen(path: Path) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **more}
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(REPOSITORY))))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **more}
+
+
+def customised(folder: Path, code: str) -> str:
+    """PYTHONPATH with which every Python process runs `code` when it starts."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(code)
+    return f"{folder}{os.pathsep}{REPOSITORY}"
 
 
 def start(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:

@@ -70,7 +70,6 @@ def test_a_batch_that_processes_cannot_share_evenly_is_refused_with_both_numbers
     [
         {"execution": {"device": "cpu", "strategy": "fsdp"}},
         {"execution": {"strategy": "fsdp"}, "train": {"ema_decay": 0.9}},
-        {"execution": {"strategy": "fsdp"}, "train": {"gradient_clip": 1.0}},
         {"execution": {"strategy": "fsdp"}, "train": {"freeze_encoder_epochs": 1}},
         {"execution": {"strategy": "fsdp"}, "checkerboard": {"measure": True}},
         {"execution": {"device": "mps", "devices": 2}},
