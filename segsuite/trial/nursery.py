@@ -90,9 +90,8 @@ def become_a_trial(request: dict[str, Any], streams: list[int]) -> None:
     sys.argv[1:] = [request["folder"]]
     np.random.seed()
     torch.default_generator.seed()
-    atexit.register(
-        gc.unfreeze
-    )  # else nanobind, in triton, reports what is frozen as leaked at the end of the trial's log
+    # Else nanobind, which triton is made with, reports what is frozen as leaked at the end of the trial's log.
+    atexit.register(gc.unfreeze)
 
 
 if __name__ == "__main__":
