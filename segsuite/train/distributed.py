@@ -16,6 +16,7 @@ import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from pytorch_lightning.strategies import DDPStrategy, FSDPStrategy, Strategy
 from torch import Tensor, distributed
+from torch.distributed.fsdp import MixedPrecision
 
 from segsuite.config import Execution
 from segsuite.errors import ClaimError, ConfigError, Preempted
@@ -140,7 +141,9 @@ def trainer_settings(ranks: Ranks, device: str) -> dict[str, Any]:
     found = {"num_nodes": ranks.world, "devices": [ranks.gpu] if device == "cuda" else 1}
     strategy: Strategy
     if ranks.strategy == "fsdp":
-        strategy = FSDPStrategy(state_dict_type="full", use_orig_params=True)
+        # Nothing is rounded but by autocast, as with ddp: Lightning's own choice for mixed precision rounds the running
+        # statistics of batch normalisation, too.
+        strategy = FSDPStrategy(mixed_precision=MixedPrecision(), state_dict_type="full", use_orig_params=True)
     else:
         # Statistics are equal on all ranks (batch_norm.py); a broadcast would need as many validation batches on each.
         # A frozen encoder, and some networks of other libraries, have weights without a gradient.
