@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from segsuite.config import Train
 from segsuite.errors import NonFiniteError
@@ -168,8 +169,8 @@ class SegmentationModule(pl.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """By the norm of the whole gradient, also where each rank has a part of it, which Lightning does not do."""
-        if gradient_clip_val is not None and self.ranks.strategy == "fsdp":
-            self.trainer.model.clip_grad_norm_(gradient_clip_val)  # type: ignore[operator,union-attr]
+        if gradient_clip_val is not None and isinstance(self.trainer.model, FullyShardedDataParallel):
+            self.trainer.model.clip_grad_norm_(gradient_clip_val)
         else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
