@@ -24,8 +24,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Quick tests first, those marked slow last; the order within the two groups stays."""
+    """Quick tests first, those marked slow last; the order within the two groups stays. Those marked cuda are skipped
+    where there is no such device."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    on_cuda = [item for item in items if item.get_closest_marker("cuda") is not None]
+    if on_cuda and not _has_cuda():
+        for item in on_cuda:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def first_existing(candidates: list[Path], what: str) -> Path:

@@ -237,7 +237,7 @@ def test_nothing_waits_for_the_device(name: str, settings: Settings) -> None:
 
 
 @every_loss
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_on_cuda_it_is_deterministic_and_that_of_the_cpu(name: str, settings: Settings) -> None:
     logits_NCHW, labels_NHW = batch()
     loss = build_loss(name, **settings)

@@ -155,7 +155,7 @@ def test_forward_and_backward_repeat_bit_for_bit_on_cpu(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 @every_upsampler
 def test_backward_repeats_bit_for_bit_on_cuda_where_declared(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # without torch.use_deterministic_algorithms, which puts a slower operator in place of one that does not repeat

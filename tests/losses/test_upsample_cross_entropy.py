@@ -252,7 +252,7 @@ def test_nothing_waits_for_the_device() -> None:
     assert torch.autograd.grad(value, logits_NChw)[0].shape == logits_NChw.shape
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @settings_of_each_kind
 def test_on_cuda_it_is_deterministic_and_that_of_the_cpu(settings: dict[str, Any]) -> None:
     logits_NChw, labels_NHW = batch()

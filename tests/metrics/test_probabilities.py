@@ -152,7 +152,7 @@ def test_histograms_of_other_bins_are_refused() -> None:
         Histograms.from_arrays(arrays | {"of_top": arrays["of_top"][:, 1:]})
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_a_gpu_counts_the_same_under_deterministic_algorithms() -> None:
     logits, labels = batch(7)
     counter = ProbabilityCounter(7, "cuda")
