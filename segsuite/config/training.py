@@ -145,7 +145,8 @@ class Execution(Settings):
     evaluation_batch_size: int = Field(4, ge=1)
     """Images a step of each process in validation, at least 1; images of different sizes go one by one."""
     checkpoint_minutes: float = Field(5.0, gt=0)
-    """Longest time between two saves of last.ckpt within an epoch, in minutes, above 0; each epoch's end saves too."""
+    """Longest time between two saves of last.ckpt within an epoch, in minutes, above 0. An epoch's end saves too,
+    unless saving would then take more than a tenth of the time."""
 
     @property
     def ranks(self) -> int:

@@ -1,7 +1,9 @@
 """From a dataset to batches, exactly resumable: what a batch holds is a function of (seed, epoch, index) alone."""
 
+import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ Key = tuple[int, int] | tuple[int, int, int]
 """Epoch and index; and the number of the copy, 1 or more, of an image that comes again in the epoch."""
 
 Sample = dict[str, Any]
+T = TypeVar("T")
 
 
 class Samples(Dataset[Sample]):
@@ -131,18 +134,34 @@ class EpochSampler(Sampler[Key]):
 
 
 class ResumableLoader(DataLoader[Sample]):
-    """A DataLoader that continues in the middle of an epoch: the trainer keeps its state in the checkpoint."""
+    """A DataLoader that continues in the middle of an epoch: the trainer keeps its state in the checkpoint.
+
+    The first of every `accumulate` batches holds the labels of all of these, as "labels_of_step".
+    """
 
     sampler: EpochSampler
+    accumulate = 1
     _done = 0
     _skip = 0
+    _seconds = 0.0
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator is what the trainer needs
         self._done, self._skip = self._skip, 0
         self.sampler.start = self._done * int(self.batch_size or 1)
-        for batch in super().__iter__():
-            self._done += 1
-            yield batch
+        start = time.perf_counter()
+        for batches in _in_groups(super().__iter__(), self.accumulate):
+            if self.accumulate > 1:
+                batches[0]["labels_of_step"] = [batch["label"] for batch in batches]
+            self._seconds += time.perf_counter() - start
+            for batch in batches:
+                self._done += 1
+                yield batch
+            start = time.perf_counter()
+
+    def take_seconds(self) -> float:
+        """How long batches were waited for since the last call."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
 
     def state_dict(self) -> dict[str, int]:
         """Batches done in this epoch."""
@@ -154,6 +173,12 @@ class ResumableLoader(DataLoader[Sample]):
         self._skip = state["done"]
 
 
+def _in_groups(batches: Iterator[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size`, the last one of what is left."""
+    while group := list(islice(batches, size)):
+        yield group
+
+
 def training_loader(
     samples: Samples,
     indices: Sequence[int],
@@ -162,14 +187,15 @@ def training_loader(
     factors: Floats | None = None,
     rank: int = 0,
     world: int = 1,
+    accumulate: int = 1,
 ) -> ResumableLoader:
     """Shuffled batches, of which rank `rank` of `world` gets its part; images come in proportion to `factors`, if given
-    (see EpochSampler).
+    (see EpochSampler). `accumulate` batches make an optimizer step.
 
     A last, smaller batch is dropped, since batch normalisation needs more than one value.
     """
     share = WHOLE if world == 1 else Share(rank, world, batch_size)
-    return ResumableLoader(
+    loader = ResumableLoader(
         samples,
         batch_size // world,
         sampler=EpochSampler(indices, samples.seed, factors=factors, share=share, whole_batches=True),
@@ -180,6 +206,8 @@ def training_loader(
         # Without a generator of its own, each epoch would draw from the global one, at another moment in a resumed run.
         generator=torch.Generator().manual_seed(samples.seed),
     )
+    loader.accumulate = accumulate
+    return loader
 
 
 def evaluation_loader(

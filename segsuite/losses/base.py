@@ -15,8 +15,8 @@ class Loss(nn.Module, ABC):
 
     `of` is the loss itself and takes what is shared with the other terms of a sum; `sums` and `squares` say which sums
     of the softmax it reads. `additive`: the value of a batch is the mean of the values of its parts when these have
-    equally many valid pixels of each class and equally many images. Then gradients may be accumulated over
-    micro-batches, or averaged over ranks.
+    equally many valid pixels of each class and equally many images. With `train.accumulate` it is then the mean over
+    all batches of an optimizer step, however many pixels and images each of them has (effective_batch.py).
     """
 
     additive: bool = True

@@ -17,7 +17,7 @@ def boundary(pixels: Pixels) -> Tensor:
     one-hot label."""
     is_label_NCHW = pixels.is_label()
     distance_NCHW = (signed_distance_on_cpu if pixels.on_cpu else signed_distance)(is_label_NCHW)
-    slopes_NCHW = (distance_NCHW / pixels.valid_count.clamp_min(1.0)).mul_(pixels.valid_NHW[:, None])
+    slopes_NCHW = (distance_NCHW / pixels.divisor).mul_(pixels.valid_NHW[:, None])
     value = (slopes_NCHW * pixels.probabilities().sub_(is_label_NCHW.to(pixels.dtype))).sum()
     return over_ranks(with_slopes(pixels, value, slopes_NCHW))
 

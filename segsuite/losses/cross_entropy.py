@@ -1,6 +1,6 @@
 """Cross entropy of the softmax, the mean over the valid pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from segsuite.errors import ConfigError
 from segsuite.losses.base import Loss, check_length
-from segsuite.losses.labels import count_classes
+from segsuite.losses.effective_batch import divisor
+from segsuite.losses.labels import weight_sum
 from segsuite.losses.pixels import Pixels
 from segsuite.losses.ranks import over_ranks
 from segsuite.losses.strips import on_cpu
@@ -25,8 +26,23 @@ def weighted_mean(values_NHW: Tensor, pixels: Pixels, weights_C: Tensor | None) 
     if weights_C is None:
         return pixels.mean(values_NHW)
     weights_NHW = pixels.look_up(weights_C)
-    weight_sum = over_ranks(weights_NHW.sum())
-    return over_ranks((weights_NHW * values_NHW).sum()) / torch.where(weight_sum > 0, weight_sum, 1.0)
+    weights = weight_divisor(weights_C, pixels.num_classes, pixels.ignore_index, weights_NHW.sum, pixels.dtype)
+    return over_ranks((weights_NHW * values_NHW).sum()) / weights
+
+
+def weight_divisor(
+    weights_C: Tensor | None,
+    num_classes: int,
+    ignore_index: int,
+    own: Callable[[], Tensor],
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """What a sum weighted by class is divided by: the sum of the weights of the valid pixels, `own` of this batch."""
+    return divisor(
+        ("weights", weights_C, ignore_index, dtype),
+        lambda labels_NHW: weight_sum(labels_NHW, weights_C, num_classes, ignore_index, dtype),
+        own,
+    )
 
 
 class CrossEntropy(Loss):
@@ -61,10 +77,12 @@ class CrossEntropy(Loss):
         """torch's own kernels, which are the fastest as long as no other term shares the softmax."""
         num_classes, weights_C = logits_NCHW.shape[1], self.class_weights_C
         check_length("class_weights", weights_C, num_classes)
-        if on_cpu(labels_NHW):
-            weight_sum = self._weight_sum_on_cpu(labels_NHW, num_classes)
-        else:
-            weight_sum = self._weight_sum(labels_NHW)
+        weights = weight_divisor(
+            weights_C,
+            num_classes,
+            self.ignore_index,
+            lambda: weight_sum(labels_NHW, weights_C, num_classes, self.ignore_index),
+        )
         if logits_NCHW.dtype != torch.float64:
             logits_NCHW = logits_NCHW.float()
         total = F.cross_entropy(
@@ -76,8 +94,7 @@ class CrossEntropy(Loss):
             reduction="none" if torch.are_deterministic_algorithms_enabled() else "sum",
             label_smoothing=self.label_smoothing,
         ).sum()
-        weight_sum = over_ranks(weight_sum)
-        mean: Tensor = over_ranks(total) / torch.where(weight_sum > 0, weight_sum, 1.0)
+        mean: Tensor = over_ranks(total) / weights
         return mean
 
     def of(self, pixels: Pixels) -> Tensor:
@@ -95,17 +112,3 @@ class CrossEntropy(Loss):
         if on_cpu(logits_NCHW) and torch.isfinite(logits_NCHW.detach().sum()):
             return logits_NCHW
         return logits_NCHW.masked_fill((labels_NHW == self.ignore_index)[:, None], 0.0)
-
-    def _weight_sum(self, labels_NHW: Tensor) -> Tensor:
-        """Sum of w[y] over valid pixels, without waiting for the device."""
-        valid_NHW = labels_NHW != self.ignore_index
-        if self.class_weights_C is None:
-            return valid_NHW.sum().float()
-        # class 0 stands in for void in the look-up, where 255 has no weight
-        weights_NHW = self.class_weights_C[labels_NHW.masked_fill(~valid_NHW, 0).long()]
-        return (weights_NHW * valid_NHW).sum()
-
-    def _weight_sum_on_cpu(self, labels_NHW: Tensor, num_classes: int) -> Tensor:
-        """The same from one count of the labels, which finds unknown labels at no further cost."""
-        count_C = count_classes(labels_NHW, num_classes, self.ignore_index).sum(0)
-        return count_C.sum().float() if self.class_weights_C is None else (count_C * self.class_weights_C).sum()

@@ -9,6 +9,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from segsuite.losses.base import check_length, check_range
+from segsuite.losses.cross_entropy import weight_divisor
 from segsuite.losses.enlargement import Enlargement
 from segsuite.losses.labels import unknown_label
 from segsuite.losses.ranks import over_ranks, world_size
@@ -99,11 +100,10 @@ def enlarged_cross_entropy(
         torch.is_grad_enabled() and logits_NChw.requires_grad,
         None if square_sum is None else squares,
     )
-    weight_sum = over_ranks(weight_sum)
-    divisor = torch.where(weight_sum > 0, weight_sum, 1.0)
+    total = weight_divisor(weight_C, num_classes, ignore_index, lambda: weight_sum, enlargement.sum_dtype)
     if square_sum is not None:
-        square_sum += squares / (divisor / world_size()) ** 2  # the gradient of a sum over ranks is world size times it
-    return (over_ranks(loss_sum) / divisor).to(enlargement.dtype)
+        square_sum += squares / (total / world_size()) ** 2  # the gradient of a sum over ranks is world size times it
+    return (over_ranks(loss_sum) / total).to(enlargement.dtype)
 
 
 def check_shapes(logits_NChw: Tensor, labels_NHW: Tensor) -> None:

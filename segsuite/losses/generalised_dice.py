@@ -5,6 +5,7 @@ from torch import Tensor
 
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.losses.base import Loss
+from segsuite.losses.effective_batch import batch_share
 from segsuite.losses.pixels import Pixels
 from segsuite.losses.region import Regions, class_mean, ratio, regions
 
@@ -41,4 +42,9 @@ class GeneralisedDice(Loss):
     def of(self, pixels: Pixels) -> Tensor:
         sums = regions(pixels, self.per_image)
         count_M1 = sums.count_MC.sum(1, keepdim=True)
-        return class_mean(generalised_dice(sums, self.exponent), count_M1, self.per_image)
+        if self.per_image:
+            return class_mean(generalised_dice(sums, self.exponent), count_M1, pixels.image_divisor)
+        value = class_mean(generalised_dice(sums, self.exponent), count_M1)
+        if self.additive:
+            return value * (pixels.valid_count / pixels.divisor)
+        return batch_share(value, self.ignore_index)

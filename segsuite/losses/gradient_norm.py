@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from segsuite.losses.base import Loss
 from segsuite.losses.cross_entropy import CrossEntropy
+from segsuite.losses.effective_batch import within
 from segsuite.losses.full_resolution import FusedLoss, LowLogits
 from segsuite.losses.ranks import norm_over_ranks
 
@@ -66,6 +67,10 @@ class MeasuredLoss(nn.Module):
         return value if self.factor == 1.0 else self.factor * value
 
     def _measure(self, logits_NCHW: Tensor | LowLogits, labels_NHW: Tensor) -> None:
+        with within(None):
+            self._measure_batch(logits_NCHW, labels_NHW)
+
+    def _measure_batch(self, logits_NCHW: Tensor | LowLogits, labels_NHW: Tensor) -> None:
         norm = gradient_norm(self.loss, logits_NCHW, labels_NHW)
         cross_entropy = CrossEntropy(ignore_index=self.loss.ignore_index)
         fused = isinstance(self.loss, FusedLoss)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from segsuite.losses.effective_batch import batch_share
 from segsuite.losses.pixels import Pixels
 from segsuite.losses.ranks import gathered, over_ranks
 
@@ -21,7 +22,8 @@ def mean_of_hardest(loss_NHW: Tensor, pixels: Pixels, keep: Tensor, weights_NHW:
     if weights_NHW is not None:
         kept_NHW = kept_NHW * weights_NHW
     kept_sum = over_ranks(kept_NHW.sum())
-    return over_ranks((kept_NHW * loss_NHW).sum()) / torch.where(kept_sum > 0, kept_sum, 1.0)
+    mean = over_ranks((kept_NHW * loss_NHW).sum()) / torch.where(kept_sum > 0, kept_sum, 1.0)
+    return batch_share(mean, pixels.ignore_index)
 
 
 def _largest(values: Tensor, k: Tensor, on_cpu: bool) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from segsuite.errors import DataError
+from segsuite.losses.strips import on_cpu
 
 
 def count_classes(labels_NHW: Tensor, num_classes: int, ignore_index: int) -> Tensor:
@@ -29,6 +30,29 @@ def count_classes_unchecked(labels_NHW: Tensor, num_classes: int, ignore_index: 
     other counts are not deterministic there."""
     counts = [((labels_NHW == label) & (labels_NHW != ignore_index)).sum((1, 2)) for label in range(num_classes)]
     return torch.stack(counts, 1)
+
+
+def weight_sum(
+    labels_NHW: Tensor,
+    weights_C: Tensor | None,
+    num_classes: int,
+    ignore_index: int,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Sum of w[y] over the valid pixels of a batch, without weights their number; a scalar.
+
+    On a CPU it is from one count of the labels, which finds unknown labels: raises DataError. Elsewhere nothing is
+    checked and the host does not wait.
+    """
+    if on_cpu(labels_NHW):
+        count_C = count_classes(labels_NHW, num_classes, ignore_index).sum(0)
+        return count_C.sum().to(dtype) if weights_C is None else (count_C * weights_C.to(dtype)).sum()
+    valid_NHW = labels_NHW != ignore_index
+    if weights_C is None:
+        return valid_NHW.sum().to(dtype)
+    # class 0 stands in for void in the look-up, where 255 has no weight
+    weights_NHW = weights_C.to(dtype)[labels_NHW.masked_fill(~valid_NHW, 0).long()]
+    return (weights_NHW * valid_NHW).sum()
 
 
 def unknown_label(value: int, num_classes: int, ignore_index: int) -> DataError:

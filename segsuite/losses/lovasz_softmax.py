@@ -6,6 +6,7 @@ from torch import Tensor
 
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.losses.base import Loss
+from segsuite.losses.effective_batch import batch_share
 from segsuite.losses.pixels import Pixels
 from segsuite.losses.probability_slopes import with_slopes
 from segsuite.losses.ranks import gathered, over_ranks, own_part, world_size
@@ -18,7 +19,7 @@ def lovasz_softmax(pixels: Pixels, per_image: bool = False, average: str = "pres
     Of a batch that ranks share, each rank sorts all pixels: no sum could tell their order.
     """
     count_MC = pixels.count_NC if per_image else over_ranks(pixels.count_NC.sum(0, keepdim=True))
-    weights_MC = average_weights(count_MC, per_image, average)
+    weights_MC = average_weights(count_MC, pixels.image_divisor if per_image else None, average)
     whole, own = (torch.flatten, torch.Tensor.contiguous) if per_image else (gathered, own_part)
     p_NCHW = pixels.probabilities()
     value = p_NCHW.new_zeros(())
@@ -31,7 +32,8 @@ def lovasz_softmax(pixels: Pixels, per_image: bool = False, average: str = "pres
             value = value + weight * of_class
             # The slopes take the place of the probabilities, so that one tensor of this size is enough.
             p_NCHW[images, label] = (weight * own(slopes)).view(p_NCHW[images, label].shape)
-    return over_ranks(with_slopes(pixels, value if per_image else value / world_size(), p_NCHW))
+    value = over_ranks(with_slopes(pixels, value if per_image else value / world_size(), p_NCHW))
+    return value if per_image else batch_share(value, pixels.ignore_index)
 
 
 def lovasz_of_class(p: Tensor, is_label: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:

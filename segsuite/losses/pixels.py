@@ -5,6 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from segsuite.losses.effective_batch import divisor
 from segsuite.losses.labels import count_classes, count_classes_unchecked
 from segsuite.losses.ranks import over_ranks
 from segsuite.losses.softmax_sums import Sums, softmax_sums
@@ -57,10 +58,32 @@ class Pixels:
         return self.labels_NHW != self.ignore_index
 
     @cached_property
-    def valid_count(self) -> Tensor:
-        """Number of valid pixels of all ranks, a scalar."""
+    def _own_valid_count(self) -> Tensor:
         counted = self.valid_NHW if self._count_NC is None else self._count_NC
-        return over_ranks(counted.sum().to(self.dtype))
+        return counted.sum().to(self.dtype)
+
+    @cached_property
+    def valid_count(self) -> Tensor:
+        """Number of valid pixels of this batch of all ranks, a scalar."""
+        return over_ranks(self._own_valid_count)
+
+    @cached_property
+    def divisor(self) -> Tensor:
+        """What a sum over the valid pixels is divided by to be a mean: their number, see effective_batch.py."""
+        return divisor(
+            ("valid", self.ignore_index, self.dtype),
+            lambda labels_NHW: (labels_NHW != self.ignore_index).sum().to(self.dtype),
+            lambda: self._own_valid_count,
+        )
+
+    @cached_property
+    def image_divisor(self) -> Tensor:
+        """What a sum over the images is divided by to be a mean: the number of those with a valid pixel."""
+        return divisor(
+            ("images", self.ignore_index, self.dtype),
+            lambda labels_NHW: (labels_NHW != self.ignore_index).flatten(1).any(1).sum().to(self.dtype),
+            lambda: (self.count_NC.sum(1) > 0).to(self.dtype).sum(),
+        )
 
     @cached_property
     def classes_NHW(self) -> Tensor:
@@ -113,7 +136,7 @@ class Pixels:
     def mean(self, values_NHW: Tensor) -> Tensor:
         """Sum of `values_NHW`, which are 0 at void pixels, divided by the number of valid pixels, both of all ranks; 0
         without any."""
-        return over_ranks(values_NHW.sum()) / self.valid_count.clamp_min(1.0)
+        return over_ranks(values_NHW.sum()) / self.divisor
 
     def probabilities(self) -> Tensor:
         """Softmax (N, C, H, W), a new tensor without gradient."""

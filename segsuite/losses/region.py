@@ -10,6 +10,7 @@ from torch import Tensor
 
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.losses.base import Loss, check_length, check_range
+from segsuite.losses.effective_batch import batch_share
 from segsuite.losses.pixels import Pixels
 from segsuite.losses.ranks import over_ranks
 
@@ -43,31 +44,31 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
 def class_mean(
     loss_MC: Tensor,
     count_MC: Tensor,
-    per_image: bool = False,
+    images: Tensor | None = None,
     average: str = "present",
     weights_C: Tensor | None = None,
 ) -> Tensor:
-    """The mean over classes of the loss of each, and with `per_image` over the images of all ranks with a valid
-    pixel."""
-    value = (loss_MC * average_weights(count_MC, per_image, average, weights_C)).sum()
-    return over_ranks(value) if per_image else value
+    """The mean over classes of the loss of each, of the batch; or with `images` over the images of all ranks with a
+    valid pixel, whose number (`Pixels.image_divisor`) it is."""
+    value = (loss_MC * average_weights(count_MC, images, average, weights_C)).sum()
+    return value if images is None else over_ranks(value)
 
 
 def average_weights(
-    count_MC: Tensor, per_image: bool = False, average: str = "present", weights_C: Tensor | None = None
+    count_MC: Tensor, images: Tensor | None = None, average: str = "present", weights_C: Tensor | None = None
 ) -> Tensor:
     """What each class of each image, or of the batch (M, C), weighs in `class_mean`.
 
     average: `present` leaves out the classes without a pixel in the image (or batch), `all` does not. The weights add
-    up to 1 (over all ranks with `per_image`), or to 0 without a valid pixel.
+    up to 1 (over all `images` of all ranks), or to 0 without a valid pixel.
     """
     check_length("class_weights", weights_C, count_MC.shape[1])
     has_pixels_M1 = (count_MC.sum(1, keepdim=True) > 0).to(count_MC.dtype)
     counted_MC = (count_MC > 0).to(count_MC.dtype) if average == "present" else has_pixels_M1.expand_as(count_MC)
     if weights_C is not None:
         counted_MC = counted_MC * weights_C.to(count_MC.dtype)
-    images = over_ranks(has_pixels_M1.sum()) if per_image else has_pixels_M1.sum()
-    return ratio(ratio(counted_MC, counted_MC.sum(1, keepdim=True)), images)
+    share_MC = ratio(counted_MC, counted_MC.sum(1, keepdim=True))
+    return share_MC if images is None else share_MC / images
 
 
 class RegionLoss(Loss):
@@ -112,4 +113,6 @@ class RegionLoss(Loss):
 
     def of(self, pixels: Pixels) -> Tensor:
         sums = regions(pixels, self.per_image, self.squared)
-        return class_mean(self.of_regions(sums), sums.count_MC, self.per_image, self.average, self.class_weights_C)
+        images = pixels.image_divisor if self.per_image else None
+        value = class_mean(self.of_regions(sums), sums.count_MC, images, self.average, self.class_weights_C)
+        return value if self.per_image else batch_share(value, self.ignore_index)

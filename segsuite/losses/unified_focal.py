@@ -8,6 +8,7 @@ from torch import Tensor
 
 from segsuite.errors import ConfigError
 from segsuite.losses.base import Loss, check_range
+from segsuite.losses.effective_batch import batch_share
 from segsuite.losses.focal import focal_term
 from segsuite.losses.focal_tversky import power
 from segsuite.losses.pixels import Pixels
@@ -32,7 +33,9 @@ def asymmetric_focal_tversky(
     sums = regions(pixels, per_image)
     loss_MC = tversky(sums, 1 - delta, delta)
     loss_MC = torch.where(rare_C > 0, power(loss_MC, 1 - gamma), loss_MC)
-    return class_mean(loss_MC, sums.count_MC, per_image)
+    if per_image:
+        return class_mean(loss_MC, sums.count_MC, pixels.image_divisor)
+    return batch_share(class_mean(loss_MC, sums.count_MC), pixels.ignore_index)
 
 
 class UnifiedFocal(Loss):

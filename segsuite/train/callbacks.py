@@ -163,7 +163,7 @@ class Events(Callback):
 
 
 class Checkpoints(Checkpoint):
-    """Saves last.ckpt at each epoch's end, every few minutes and on request; best.ckpt has the best val mIoU.
+    """Saves last.ckpt at an epoch's end, every few minutes and on request; best.ckpt has the best val mIoU.
 
     Only where an optimizer step has just been done: the gradients of a half-done accumulation are in no checkpoint. A
     `Checkpoint`, so that Lightning calls it after all other callbacks. Lightning's own, with a monitor, stays at the
@@ -172,7 +172,7 @@ class Checkpoints(Checkpoint):
 
     def __init__(self, run: RunDirectory, stop: StopRequest, minutes: float, ranks: Ranks = ALONE) -> None:
         self.run, self.stop, self.seconds, self.ranks = run, stop, 60 * minutes, ranks
-        self._saved = time.monotonic()
+        self._saved, self._saving = time.monotonic(), 0.0  # when, and how long it took
         self._step = -1
         self._best = {"miou": -1.0, "step": -1}
         self._ended = False
@@ -230,14 +230,22 @@ class Checkpoints(Checkpoint):
         if is_best and scores is not None:
             self._best = {"miou": scores.miou, "step": trainer.global_step}
         self._ended = trainer.should_stop
+        is_last = self._ended or trainer.current_epoch + 1 == trainer.max_epochs
+        # An epoch of a small network on a GPU takes less time than a save, which is to take a tenth of it at most.
+        since = time.monotonic() - self._saved
+        due = is_best or is_last or since > min(self.seconds, 10 * self._saving)
+        self.stop.leave_if_any_is_set(self.ranks, lambda: self._save_epoch(trainer, is_best), due)
+
+    def _save_epoch(self, trainer: pl.Trainer, is_best: bool) -> None:
         self._save(trainer)
         if is_best:
             self._keep_as_best()
-        self.stop.leave_if_any_is_set(self.ranks)
 
     def _save(self, trainer: pl.Trainer) -> None:
+        start = time.monotonic()
         trainer.save_checkpoint(self.run.last_checkpoint)
         self._saved = time.monotonic()
+        self._saving = self._saved - start
 
     def _keep_as_best(self) -> None:
         if self.ranks.is_first:

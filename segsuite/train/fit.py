@@ -8,13 +8,14 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.callbacks import Callback, EarlyStopping, EMAWeightAveraging
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch.utils.data import DataLoader
 
 from segsuite.config import Train
 from segsuite.datasets.loader import ResumableLoader
 from segsuite.io.store import RunDirectory
 from segsuite.train import checkpoint_io
+from segsuite.train.average import MovingAverage
 from segsuite.train.callbacks import Checkpoints, Events, RandomState, Report, StopRequest
 from segsuite.train.distributed import RankEnvironment, trainer_settings
 from segsuite.train.module import SegmentationModule
@@ -60,7 +61,8 @@ def fit_or_resume(
         *watching,
     ]
     if settings.ema_decay is not None:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+        on = torch.device(device, ranks.gpu) if device == "cuda" else torch.device(device)
+        callbacks.append(MovingAverage(settings.ema_decay, on))
     if settings.early_stopping_patience is not None:
         callbacks.append(EarlyStopping("val/miou", mode="max", patience=settings.early_stopping_patience))
     one_process: dict[str, Any] = {"devices": 1}
@@ -70,7 +72,6 @@ def fit_or_resume(
         precision=LIGHTNING_PRECISION[precision],
         max_epochs=settings.epochs,
         accumulate_grad_batches=settings.accumulate,
-        gradient_clip_val=settings.gradient_clip,
         check_val_every_n_epoch=settings.validate_every,
         num_sanity_val_steps=0,
         deterministic=DETERMINISTIC[settings.deterministic],

@@ -12,7 +12,8 @@ from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from segsuite.config import Train
-from segsuite.errors import NonFiniteError
+from segsuite.datasets.loader import ResumableLoader
+from segsuite.losses.effective_batch import EffectiveBatch, within
 from segsuite.losses.full_resolution import LowLogits
 from segsuite.metrics.confusion import confusion_matrix, predict
 from segsuite.metrics.scores import Scores
@@ -21,8 +22,9 @@ from segsuite.train.batch_norm import SharedBatchNorm
 from segsuite.train.depthwise import Fp32DepthwiseBackward
 from segsuite.train.distributed import ALONE, Ranks
 from segsuite.train.optimizers import build_optimizer, learning_rate_factor
+from segsuite.train.step_state import StepState
 
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
 
 
 class SegmentationModule(pl.LightningModule):
@@ -48,8 +50,11 @@ class SegmentationModule(pl.LightningModule):
         self.classes, self.settings, self.total_steps = tuple(classes), settings, total_steps
         self.scores: Scores | None = None
         self._matrix = torch.zeros(len(classes), len(classes), dtype=torch.int64)
-        self._epoch = {"loss_sum": 0.0, "batches": 0, "images": 0, "seconds": 0.0}
+        self.steps = StepState(self.device)
+        self._continued: dict[str, float] = {}  # sums of an epoch that a checkpoint was saved in
+        self._clock = {"images": 0.0, "seconds": 0.0, "data_seconds": 0.0}
         self._batch_start = 0.0
+        self._step: EffectiveBatch | None = None  # the batches of this optimizer step, where they are several
 
     def forward(self, images_NCHW: torch.Tensor) -> torch.Tensor:
         """Logits of the images' own size."""
@@ -72,12 +77,21 @@ class SegmentationModule(pl.LightningModule):
             parameter.requires_grad_(not frozen)
         self.network.encoder.train(not frozen)
 
+    def on_fit_start(self) -> None:
+        """Nothing is known of the steps to come; of those done, what a checkpoint holds."""
+        self._benchmark = torch.backends.cudnn.benchmark
+        self.steps = StepState(self.device, loss_scale=self.trainer.precision == "16-mixed")
+        self.steps.start_epoch(**self._continued)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Starts the clock of the step; loading is not in it."""
+        """Starts the clock of the step; waiting for the loader has a clock of its own."""
+        loader = self.trainer.train_dataloader
+        if isinstance(loader, ResumableLoader):
+            self._clock["data_seconds"] += loader.take_seconds()
         self._batch_start = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
-        """The loss of a batch. Raises NonFiniteError when it is not a finite number."""
+        """The loss of a batch."""
         on_cpu, fused = batch["image"].device.type == "cpu", self.settings.full_resolution == "fused"
         with contextlib.ExitStack() as around:
             if on_cpu:
@@ -85,55 +99,77 @@ class SegmentationModule(pl.LightningModule):
             if self.ranks.world > 1:
                 around.enter_context(SharedBatchNorm())
             logits = LowLogits(*self.network.low_logits(batch["image"])) if fused else self(batch["image"])
-        loss: torch.Tensor = self.loss(logits, batch["label"])
-        auxiliary = self.network.take_auxiliary_logits()
-        if auxiliary is not None:
-            of_head = LowLogits(auxiliary, self.network.padded_size(batch["image"])) if fused else auxiliary
-            loss = loss + self.network.auxiliary_weight * self.loss(of_head, batch["label"])
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise NonFiniteError(
-                f"the loss became {value} in epoch {self.current_epoch}, step {self.global_step}",
-                advice="lower train.optimizer.learning_rate, set train.gradient_clip: 1, or use train.precision: fp32",
-            )
-        self._epoch["loss_sum"] += value
-        self._epoch["batches"] += 1
-        self._epoch["images"] += len(batch["label"]) * self.ranks.world
+        if "labels_of_step" in batch:
+            self._step = EffectiveBatch(batch["labels_of_step"], self.settings.accumulate)
+        with within(self._step):
+            loss: torch.Tensor = self.loss(logits, batch["label"])
+            auxiliary = self.network.take_auxiliary_logits()
+            if auxiliary is not None:
+                of_head = LowLogits(auxiliary, self.network.padded_size(batch["image"])) if fused else auxiliary
+                loss = loss + self.network.auxiliary_weight * self.loss(of_head, batch["label"])
+        self.steps.add_loss(loss / self.settings.accumulate)
+        self._clock["images"] += len(batch["label"]) * self.ranks.world
         return loss
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Stops before a gradient that is not finite reaches the weights. With fp16 the loss scale deals with
-        those itself."""
-        if self.settings.precision == "fp16-mixed" or self.trainer.precision == "16-mixed":
-            return
-        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
-        if not math.isfinite(float(torch.nn.utils.get_total_norm(gradients))):
-            raise NonFiniteError(
-                f"a gradient is not finite in epoch {self.current_epoch}, step {self.global_step}",
-                advice="lower train.optimizer.learning_rate, set train.gradient_clip: 1, or use train.precision: fp32",
-            )
+        """Clips the gradient, and sees to it that one that is not finite, or a loss, does not reach the weights: raises
+        NonFiniteError, or has the optimizer skip the step where the host has not looked yet."""
+        norm = self._clipped(optimizer)
+        self.steps.add_step(norm, self.global_step)
+        if not self.steps.loss_scale and optimizer.defaults.get("fused"):
+            optimizer.found_inf = self.steps.bad  # type: ignore[attr-defined]  # read by all fused optimizers of torch
+        self.steps.look(self.current_epoch)
+
+    def _clipped(self, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+        """The norm of the whole gradient, which is clipped to train.gradient_clip. Lightning's own clipping refuses
+        fused optimizers under mixed precision, which need no other treatment than to be unscaled first."""
+        limit, model = self.settings.gradient_clip, self.trainer.model
+        if isinstance(model, FullyShardedDataParallel):
+            return model.clip_grad_norm_(math.inf if limit is None else limit)
+        if self.steps.loss_scale:
+            self.trainer.precision_plugin.scaler.unscale_(optimizer)  # type: ignore[attr-defined]  # with fp16 it has one
+        parameters = [parameter for parameter in self.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if limit is not None:
+            nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+        return norm
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Stops the clock of the step."""
-        self._epoch["seconds"] += time.perf_counter() - self._batch_start
+        self._clock["seconds"] += time.perf_counter() - self._batch_start
 
     def take_epoch(self) -> dict[str, float]:
-        """Mean loss, images and seconds since the last call, which starts anew."""
-        epoch, self._epoch = self._epoch, {"loss_sum": 0.0, "batches": 0, "images": 0, "seconds": 0.0}
-        seconds = max(epoch["seconds"], 1e-9)
+        """Mean loss and gradient norm; seconds of the steps and of waiting for data, images a second of both; since the
+        last call, which starts anew."""
+        self.know_all()
+        clock, self._clock = self._clock, dict.fromkeys(self._clock, 0.0)
+        loss, norm = self.steps.mean_loss, self.steps.mean_norm
+        self.steps.start_epoch()
         return {
-            "loss": epoch["loss_sum"] / max(1, epoch["batches"]),
-            "seconds": epoch["seconds"],
-            "images_per_second": epoch["images"] / seconds,
+            "loss": loss,
+            "gradient_norm": norm,
+            "seconds": clock["seconds"],
+            "data_seconds": clock["data_seconds"],
+            "images_per_second": clock["images"] / max(clock["seconds"] + clock["data_seconds"], 1e-9),
         }
+
+    def know_all(self) -> None:
+        """Waits until the device has done all steps; the time belongs to them. Raises NonFiniteError when one was not
+        finite."""
+        start = time.perf_counter()
+        self.steps.look(self.current_epoch, wait=True)
+        self._clock["seconds"] += time.perf_counter() - start
 
     @property
     def running_loss(self) -> float:
         """Mean loss of this epoch so far."""
-        return self._epoch["loss_sum"] / max(1, self._epoch["batches"])
+        return self.steps.mean_loss
 
     def on_validation_epoch_start(self) -> None:
-        """An empty confusion matrix."""
+        """An empty confusion matrix; only finite weights are validated."""
+        self.know_all()
+        # Trying all of cuDNN's algorithms for each size of image costs more than one pass over them can gain.
+        torch.backends.cudnn.benchmark = False
         self._matrix = torch.zeros_like(self._matrix)
 
     def validation_step(self, batch: list[Batch], batch_idx: int) -> None:
@@ -144,6 +180,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores of the whole split from one matrix, never averaged over batches."""
+        torch.backends.cudnn.benchmark = self._benchmark
         if not self.trainer.sanity_checking:
             self.scores = Scores(self.ranks.sum(self._matrix).numpy())
             self.log("val/miou", float(self.scores.miou), sync_dist=True)
@@ -162,22 +199,16 @@ class SegmentationModule(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """By the norm of the whole gradient, also where each rank has a part of it, which Lightning does not do."""
-        if gradient_clip_val is not None and isinstance(self.trainer.model, FullyShardedDataParallel):
-            self.trainer.model.clip_grad_norm_(gradient_clip_val)
-        else:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The running means of a half-done epoch belong to the state."""
-        checkpoint["segsuite_epoch"] = dict(self._epoch)
+        """The sums of a half-done epoch belong to the state, and what is not finite does not."""
+        if self.trainer.training:
+            self.know_all()
+        checkpoint["segsuite_epoch"] = self._clock | self.steps.sums()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Continues the running means of a half-done epoch."""
-        self._epoch = dict(checkpoint["segsuite_epoch"])
+        """Continues the sums of a half-done epoch."""
+        saved = dict(checkpoint["segsuite_epoch"])
+        if "batches" in saved:  # of a version that counted batches
+            saved["steps"] = saved.pop("batches") / self.settings.accumulate
+        self._clock = {name: float(saved.pop(name, 0.0)) for name in self._clock}
+        self._continued = saved

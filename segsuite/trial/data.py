@@ -58,7 +58,14 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE) -> TrialData:
     threshold = None if overfit else settings.train.repeat_threshold
     factors = None if threshold is None else factors_of(datasets["train"], indices, threshold)
     training = training_loader(
-        chosen, indices, settings.train.batch_size, execution.workers, factors, ranks.rank, ranks.world
+        chosen,
+        indices,
+        settings.train.batch_size,
+        execution.workers,
+        factors,
+        ranks.rank,
+        ranks.world,
+        settings.train.accumulate,
     )
     loaders = {
         (split, share): evaluation_loader(

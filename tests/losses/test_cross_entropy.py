@@ -8,7 +8,7 @@ from torch import nn
 
 from segsuite.errors import ConfigError
 from segsuite.losses import build_loss
-from segsuite.losses.cross_entropy import CrossEntropy
+from segsuite.losses.labels import weight_sum
 from tests.losses.cases import batch, value_and_gradient
 
 WEIGHTS = [1.0, 0.0, 2.5, 0.3, 1.0]
@@ -51,10 +51,12 @@ def test_only_valid_pixels_count() -> None:
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_it_divides_on_cuda_by_what_it_divides_by_on_a_cpu(weights: list[float] | None) -> None:
+def test_the_sum_of_weights_counts_each_valid_pixel_once(weights: list[float] | None) -> None:
     _, labels_NHW = batch()
-    loss = CrossEntropy(class_weights=weights)
-    torch.testing.assert_close(loss._weight_sum(labels_NHW), loss._weight_sum_on_cpu(labels_NHW, 5))
+    counted = [1.0] * 5 if weights is None else weights
+    expected = sum(counted[label] for label in labels_NHW.flatten().tolist() if label != 255)
+    found = weight_sum(labels_NHW, None if weights is None else torch.tensor(weights), 5, 255)
+    assert found.item() == pytest.approx(expected)
 
 
 def test_deterministic_mode_changes_nothing() -> None:

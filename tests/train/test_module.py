@@ -112,18 +112,35 @@ def test_the_average_of_the_weights_is_what_is_validated_and_saved(tmp_path: Pat
     assert differing(saved, states[-1])
 
 
-def test_four_batches_of_2_accumulated_are_one_batch_of_8(tmp_path: Path) -> None:
+LOSSES = {
+    "plain": {"name": "cross_entropy"},
+    "weighted": {"name": "cross_entropy", "class_weights": [1.0, 3.0]},
+    "sum": {"name": "sum", "terms": [{"name": "cross_entropy", "class_weights": [1.0, 3.0]}, {"name": "focal"}]},
+    "dice of each image": {"name": "dice", "per_image": True},
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(("images", "accumulate"), [(8, 4), (6, 4), (2, 4)])
+@pytest.mark.parametrize("void", [(), (1, 2)])
+def test_batches_of_2_accumulated_are_one_batch_of_all(
+    name: str, images: int, accumulate: int, void: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Also in a step of fewer batches than train.accumulate, and with images that are all void."""
     optimizer = {"name": "sgd", "learning_rate": 0.5, "momentum": 0.0}
     results = []
-    for batch_size, accumulate in ((8, 1), (2, 4)):
-        settings = train_settings(epochs=1, batch_size=batch_size, accumulate=accumulate, optimizer=optimizer)
-        trained = module(settings, network(normalised=False))
-        run = fit(trained, tmp_path / str(accumulate))
+    for batch_size, parts in ((images, 1), (2, accumulate)):
+        settings = train_settings(epochs=1, batch_size=batch_size, accumulate=parts, optimizer=optimizer)
+        loss = build_loss(**LOSSES[name])
+        trained = module(settings, network(normalised=False), loss, images=images)
+        run = fit(trained, tmp_path / str(parts), Noise(images, void))
         assert events(run.folder)[-1]["step"] == 1
-        results.append(snapshot(trained.network))
-    assert differing(results[0], snapshot(network(normalised=False)))
-    for name in results[0]:
-        assert torch.allclose(results[0][name], results[1][name], rtol=1e-5, atol=1e-6)
+        results.append((snapshot(trained.network), events(run.folder)[-1]["loss"]))
+    (whole, loss_of_whole), (parts_of_it, loss_of_parts) = results
+    assert loss_of_parts == pytest.approx(loss_of_whole, rel=1e-6)
+    assert differing(whole, snapshot(network(normalised=False)))
+    for weight in whole:
+        torch.testing.assert_close(parts_of_it[weight], whole[weight], rtol=1e-6, atol=1e-6)
 
 
 def test_a_last_group_that_is_not_full_is_a_step_too(tmp_path: Path) -> None:

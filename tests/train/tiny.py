@@ -25,11 +25,11 @@ class Core(nn.Module):
 
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
-    def __init__(self, normalised: bool = True) -> None:
+    def __init__(self, normalised: bool = True, num_classes: int = len(CLASSES)) -> None:
         super().__init__()
         normalisation = nn.BatchNorm2d(4) if normalised else nn.Identity()
         self.encoder = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), normalisation, nn.ReLU())
-        self.head = nn.Conv2d(4, len(CLASSES), 1)
+        self.head = nn.Conv2d(4, num_classes, 1)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         logits_NCHW: Tensor = self.head(self.encoder(x_NCHW))
@@ -59,10 +59,10 @@ class Noise(SegmentationDataset):
         return "0" * 16
 
 
-def network(normalised: bool = True) -> SegmentationNetwork:
+def network(normalised: bool = True, num_classes: int = len(CLASSES)) -> SegmentationNetwork:
     torch.manual_seed(0)
-    core = Core(normalised)
-    return SegmentationNetwork(core, len(CLASSES), core, 8, 8)
+    core = Core(normalised, num_classes)
+    return SegmentationNetwork(core, num_classes, core, 8, 8)
 
 
 def train_settings(**changes: Any) -> Train:
@@ -90,7 +90,8 @@ def fit(
     """Trains on the CPU as a trial does, from folder's last.ckpt if there is one."""
     data, run = data or Noise(), RunDirectory(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    training = training_loader(Samples(data), range(len(data)), trained.settings.batch_size, 0)
+    settings = trained.settings
+    training = training_loader(Samples(data), range(len(data)), settings.batch_size, 0, accumulate=settings.accumulate)
     validation = evaluation_loader(Samples(data), range(len(data)), 4, 0)
     fit_or_resume(trained, training, validation, run, "cpu", "fp32", minutes, stop or StopRequest(), lambda event: None)
     return run
