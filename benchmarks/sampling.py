@@ -17,7 +17,7 @@ from segsuite.datasets.class_crops import ClassAwarePlacement
 from segsuite.datasets.loader import EpochSampler, sample_seed
 from segsuite.datasets.repeat_factors import repeat_factors
 from segsuite.datasets.statistics import count_labels, read_label
-from segsuite.datasets.transforms import build_transform
+from segsuite.datasets.transforms import Transform
 
 BATCH, RARE = 4, 5
 CROPS: dict[str, dict[str, Any] | None] = {
@@ -39,7 +39,7 @@ def counted(
 ) -> dict[str, Any]:
     """Shares and presence of the classes in the crops of some epochs, and CPU milliseconds a crop."""
     placement = None if settings is None else ClassAwarePlacement(list(shares_C), **settings)
-    transform = build_transform(crop=tuple(options.crop), scale=tuple(options.scale), placement=placement)
+    transform = Transform(crop=tuple(options.crop), scale=tuple(options.scale), placement=placement)
     pixels, started = [], time.process_time()
     for epoch in range(options.epochs):
         for index, label in enumerate(labels):

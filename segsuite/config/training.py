@@ -136,8 +136,13 @@ class Execution(Settings):
     strategy: Literal["ddp", "fsdp"] = "ddp"
     """How several processes share the training. ddp: each has the whole network; fsdp: weights and the optimizer's
     state are spread over GPUs."""
-    workers: int = Field(0, ge=0)
-    """Processes that read and augment images, for each process that trains, at least 0; 0: it does so itself."""
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """Processes that read and augment images, for each process that trains, at least 0; 0: it does so itself. auto: as
+    many as there are cores for it, at most 8, where a GPU trains and the data is not on it; else 0."""
+    data_on_device: bool | Literal["auto"] = "auto"
+    """Whether the training images are kept in the device's memory and augmented there, by the same random numbers:
+    labels are the same, pixels within one of 256 levels a step. auto: on a GPU, where they take at most a quarter of
+    its free memory and are of 8 bits, without augment.hue."""
     threads: int | None = Field(None, ge=1)
     """CPU threads for computing of each process, at least 1; None: OMP_NUM_THREADS if set, else all cores."""
     cache_images: bool = False

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -136,7 +136,8 @@ class EpochSampler(Sampler[Key]):
 class ResumableLoader(DataLoader[Sample]):
     """A DataLoader that continues in the middle of an epoch: the trainer keeps its state in the checkpoint.
 
-    The first of every `accumulate` batches holds the labels of all of these, as "labels_of_step".
+    The first of every `accumulate` batches holds the labels of all of these, as "labels_of_step"; or what is drawn of
+    them, where batches are made on a device.
     """
 
     sampler: EpochSampler
@@ -151,7 +152,7 @@ class ResumableLoader(DataLoader[Sample]):
         start = time.perf_counter()
         for batches in _in_groups(super().__iter__(), self.accumulate):
             if self.accumulate > 1:
-                batches[0]["labels_of_step"] = [batch["label"] for batch in batches]
+                batches[0]["labels_of_step"] = [batch.get("label", batch) for batch in batches]
             self._seconds += time.perf_counter() - start
             for batch in batches:
                 self._done += 1
@@ -179,8 +180,18 @@ def _in_groups(batches: Iterator[T], size: int) -> Iterator[list[T]]:
         yield group
 
 
+class Seeded(Protocol):
+    """Samples by key, as augmentation with `seed` makes them."""
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Key) -> Sample: ...
+
+
 def training_loader(
-    samples: Samples,
+    samples: Seeded,
     indices: Sequence[int],
     batch_size: int,
     workers: int,
@@ -196,7 +207,7 @@ def training_loader(
     """
     share = WHOLE if world == 1 else Share(rank, world, batch_size)
     loader = ResumableLoader(
-        samples,
+        samples,  # type: ignore[arg-type]  # all that a loader needs of a dataset
         batch_size // world,
         sampler=EpochSampler(indices, samples.seed, factors=factors, share=share, whole_batches=True),
         drop_last=len(indices) >= batch_size,

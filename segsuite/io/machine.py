@@ -8,6 +8,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_by_default() -> int:
+    """CPU threads for computing: OMP_NUM_THREADS if it is set, which clusters and a launcher of several workers do;
+    else all cores that this process may use."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdecimal() and int(given) > 0 else cores()
+
+
 def packed() -> int | None:
     """How many trials share the job that this process is of, as trial.sbatch says; None when it is alone."""
     given = os.environ.get("SEGSUITE_PACKED", "")

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from segsuite.losses import kernels
+
 
 def is_border(labels_NHW: Tensor, ignore_index: int = 255) -> Tensor:
     """bool (N, H, W): pixels with one of the four neighbours in another class; void is no class."""
@@ -34,6 +36,11 @@ def distance_to(mask_NHW: Tensor, radius: int) -> Tensor:
     left_NHW = column_W - torch.where(mask_NHW, column_W, -far).cummax(2).values
     right_NHW = torch.where(mask_NHW, column_W, far + width).flip(2).cummin(2).values.flip(2) - column_W
     row_NHW = torch.minimum(left_NHW, right_NHW).square()
+    if kernels.usable(row_NHW):
+        from segsuite.losses.kernels.distance import nearest_over_rows
+
+        nearest_NHW = nearest_over_rows(row_NHW, rows)
+        return torch.where(nearest_NHW <= radius**2, nearest_NHW.sqrt(), math.inf)
     padded_NHW = F.pad(row_NHW, (0, 0, rows, rows), value=far**2)
     nearest_NHW = row_NHW
     for offset in range(2 * rows + 1):

@@ -65,10 +65,11 @@ class Enlargement:
         self.low_NChw = low_NChw.detach()
         self.dtype = torch.float64 if low_NChw.dtype == torch.float64 else torch.float32
         self.sum_dtype = torch.float32 if low_NChw.device.type == "mps" else torch.float64  # it has no fp64
-        self.rows, columns = (
+        self.rows, self.columns = (
             _axis(length, *lengths, align_corners, self.dtype, low_NChw.device)
             for length, *lengths in zip(low_NChw.shape[2:], enlarged, size, strict=True)
         )
+        columns = self.columns
         self._fraction_KG = columns.fraction_GK.T.contiguous()
         self._column_X, self._used_X = columns.output_GK.T.flatten(), columns.used_GK.T.flatten()
         self._position_W = columns.place_O * len(columns.output_GK) + columns.group_O

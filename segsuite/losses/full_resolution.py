@@ -17,7 +17,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from segsuite.errors import ConfigError
-from segsuite.losses import build_loss, check_fused
+from segsuite.losses import build_loss, check_fused, kernels
 from segsuite.losses.base import Loss, check_length
 from segsuite.losses.cross_entropy import CrossEntropy
 from segsuite.losses.enlargement import Enlargement, Part
@@ -75,7 +75,8 @@ class FusedLoss(nn.Module):
         return self.weight * norm_over_ranks(math.sqrt(float(square_sum)), low_NChw.device)
 
     def _value(self, logits: LowLogits, labels_NHW: Tensor, square_sum: Tensor | None = None) -> Tensor:
-        if isinstance(self.loss, CrossEntropy):
+        by_kernel = square_sum is None and kernels.take(logits.low_NChw)
+        if isinstance(self.loss, CrossEntropy) and not (by_kernel and self.loss.label_smoothing == 0):
             check_length("class_weights", self.loss.class_weights_C, logits.low_NChw.shape[1])
             value: Tensor = enlarged_cross_entropy(
                 *(logits.low_NChw, labels_NHW, logits.enlarged, self.ignore_index, self.loss.class_weights_C),
@@ -127,6 +128,14 @@ class EnlargedPixels(Pixels):
         )
 
     def softmax_sums(self, shift_C: Tensor | None = None, sums: bool = False, squares: bool = False) -> Sums:
+        if self.square_sum is None and kernels.take(self.logits_NCHW):
+            from segsuite.losses.kernels.enlarged import EnlargedSums
+
+            by_kernel: Sums = EnlargedSums.apply(
+                *(self.logits_NCHW, self.labels_NHW, self.ignore_index, shift_C, sums or squares, squares),
+                *(self.enlargement.rows, self.enlargement.columns),
+            )
+            return by_kernel
         result: Sums = _EnlargedSums.apply(
             *(self.logits_NCHW, self.labels_NHW, self.ignore_index, shift_C, sums or squares, squares),
             *(self.enlargement, self.square_sum),

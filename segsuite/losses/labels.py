@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from segsuite.errors import DataError
+from segsuite.losses import kernels
 from segsuite.losses.strips import on_cpu
 
 
@@ -28,8 +29,20 @@ def count_classes(labels_NHW: Tensor, num_classes: int, ignore_index: int) -> Te
 def count_classes_unchecked(labels_NHW: Tensor, num_classes: int, ignore_index: int) -> Tensor:
     """The same on any device, without a check and without making the host wait: torch.bincount does on CUDA, and
     other counts are not deterministic there."""
-    counts = [((labels_NHW == label) & (labels_NHW != ignore_index)).sum((1, 2)) for label in range(num_classes)]
-    return torch.stack(counts, 1)
+    return class_sums(labels_NHW, num_classes, ignore_index).long()
+
+
+def class_sums(labels_NHW: Tensor, num_classes: int, ignore_index: int, values_NHW: Tensor | None = None) -> Tensor:
+    """fp64 (N, C) on any device but MPS, there fp32: the sum of `values_NHW` over the valid pixels of each class in
+    each image, without values their number; likewise deterministic and without making the host wait."""
+    if kernels.usable(labels_NHW) and labels_NHW.numel():
+        from segsuite.losses.kernels.classes import class_sums as by_kernel
+
+        return by_kernel(labels_NHW, num_classes, ignore_index, values_NHW)
+    valid_NHW = labels_NHW != ignore_index
+    counted_NHW = valid_NHW if values_NHW is None else valid_NHW * values_NHW
+    found = [((labels_NHW == label) * counted_NHW).sum((1, 2)) for label in range(num_classes)]
+    return torch.stack(found, 1).to(torch.float32 if labels_NHW.device.type == "mps" else torch.float64)
 
 
 def weight_sum(

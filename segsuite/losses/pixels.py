@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from segsuite.losses.effective_batch import divisor
-from segsuite.losses.labels import count_classes, count_classes_unchecked
+from segsuite.losses.labels import class_sums, count_classes, count_classes_unchecked
 from segsuite.losses.ranks import over_ranks
 from segsuite.losses.softmax_sums import Sums, softmax_sums
 from segsuite.losses.strips import Strip, on_cpu, strips
@@ -127,11 +127,12 @@ class Pixels:
 
     def class_sums(self, values_NHW: Tensor) -> Tensor:
         """Sum of `values_NHW` over this rank's pixels of each class (C,); no gradient."""
-        values_NHW = values_NHW.detach() * self.valid_NHW
+        values_NHW = values_NHW.detach()
         if self.on_cpu:
-            values = values_NHW.flatten().double()
+            values = (values_NHW * self.valid_NHW).flatten().double()
             return torch.bincount(self.classes_NHW.flatten(), values, self.num_classes).to(self.dtype)
-        return torch.stack([(values_NHW * (self.labels_NHW == label)).sum() for label in range(self.num_classes)])
+        sums_NC = class_sums(self.labels_NHW, self.num_classes, self.ignore_index, values_NHW)
+        return sums_NC.sum(0).to(self.dtype)
 
     def mean(self, values_NHW: Tensor) -> Tensor:
         """Sum of `values_NHW`, which are 0 at void pixels, divided by the number of valid pixels, both of all ranks; 0

@@ -21,6 +21,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from segsuite.losses import kernels
 from segsuite.losses.strips import Strip, strips
 
 SMALLEST = 1e-30
@@ -43,6 +44,11 @@ def softmax_sums(
     p is the softmax of logits_NCHW + shift_C, in fp32 (fp64 for fp64 logits). Labels must be classes or void. Void
     pixels get a gradient of exactly 0, whatever their logits. Differentiable once.
     """
+    if kernels.take(logits_NCHW):
+        from segsuite.losses.kernels.softmax import DirectSums
+
+        by_kernel: Sums = DirectSums.apply(logits_NCHW, labels_NHW, ignore_index, shift_C, sums or squares, squares)
+        return by_kernel
     result: Sums = _SoftmaxSums.apply(logits_NCHW, labels_NHW, ignore_index, shift_C, sums or squares, squares)
     return result
 

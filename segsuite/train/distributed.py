@@ -49,6 +49,10 @@ class Ranks:
         """Whether this process claims the trial and writes its files."""
         return self.rank == 0
 
+    def device(self, name: str) -> torch.device:
+        """The device called `name` that this process computes on."""
+        return torch.device(name, self.gpu) if name == "cuda" else torch.device(name)
+
     def largest(self, *numbers: int) -> list[int]:
         """The largest of each of `numbers` over the ranks."""
         if self.world == 1:

@@ -1,12 +1,16 @@
 """Scores a network on a split: one pass, counts per image and class, at the labels' own resolution; softmax histograms
 of the whole split."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from segsuite.metrics.boundary import boundary_counts
@@ -17,6 +21,8 @@ from segsuite.metrics.probabilities import ProbabilityCounter
 from segsuite.metrics.scores import Scores
 from segsuite.train.callbacks import Report, StopRequest
 
+Labels = NDArray[np.integer]
+Shapes = tuple[NDArray[np.int64], NDArray[np.int64]]
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "fp16-mixed": torch.float16}
 
 
@@ -43,35 +49,89 @@ def evaluate(
     precision: str,
     stop: StopRequest,
     report: Report,
+    threads: int | None = None,
 ) -> Evaluated:
-    """Runs `network` over all batches of `loader`. Raises NonFiniteError for logits that are not finite."""
+    """Runs `network` over all batches of `loader`. Raises NonFiniteError for logits that are not finite.
+
+    threads: for what is counted on the CPU while the device goes on; 0: it waits. By default those of the process on a
+    GPU, and 0 on a CPU.
+    """
+    if threads is None:
+        threads = torch.get_num_threads() if device == "cuda" else 0
     network.eval().to(device)
-    counts, boundaries, objects, samples, done = [], [], [], [], 0
+    counts, samples, done = [], [], 0
     probabilities = ProbabilityCounter(num_classes, device)
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-    for batch in loader:
-        stop.leave_if_set()
-        for group in batch:
-            images, labels = group["image"].to(device, non_blocking=True), group["label"].to(device, non_blocking=True)
-            with torch.autocast(device, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
-                logits_NCHW = network(images)
-            predictions = predict(logits_NCHW)
-            matrices = image_matrices(predictions, labels, num_classes).cpu()
-            matrix += matrices.sum(0)
-            counts.append(counts_of(matrices))
-            probabilities.add(logits_NCHW, predictions, labels)
-            pairs = list(zip(predictions.cpu().numpy(), group["label"].numpy(), strict=True))
-            objects += [object_counts(prediction, label, num_classes) for prediction, label in pairs]
-            boundaries += [boundary_counts(prediction, label, num_classes) for prediction, label in pairs]
-            samples.append(group["index"])
-            done += len(labels)
-        report({"phase": "evaluate", "images": done})
+    with _Shapes(num_classes, threads) as shapes, _without_trials():
+        for batch in loader:
+            stop.leave_if_set()
+            for group in batch:
+                images, labels = (group[name].to(device, non_blocking=True) for name in ("image", "label"))
+                with torch.autocast(device, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
+                    logits_NCHW = network(images)
+                predictions = predict(logits_NCHW)
+                matrices = image_matrices(predictions, labels, num_classes).cpu()
+                matrix += matrices.sum(0)
+                counts.append(counts_of(matrices))
+                probabilities.add(logits_NCHW, predictions, labels)
+                shapes.add(predictions.to(torch.uint8).cpu().numpy(), group["label"].numpy())
+                samples.append(group["index"])
+                done += len(labels)
+            report({"phase": "evaluate", "images": done})
+        boundaries, objects = shapes.counts()
     order = torch.argsort(torch.cat(samples))
     return Evaluated(
         Scores(matrix.numpy()),
         torch.cat(counts)[order].numpy(),
-        np.stack(boundaries)[order.numpy()],
-        np.stack(objects)[order.numpy()],
+        boundaries[order.numpy()],
+        objects[order.numpy()],
         torch.cat(samples)[order].numpy(),
         probabilities.histograms(),
     )
+
+
+class _Shapes:
+    """Counts along borders and of objects, which OpenCV makes on the CPU: at once, or in `threads` of their own while a
+    GPU predicts the next images (OpenCV and NumPy mostly let other threads run)."""
+
+    def __init__(self, num_classes: int, threads: int) -> None:
+        self._count = partial(_count_shapes, num_classes=num_classes)
+        self._pool, self._most = ThreadPoolExecutor(threads) if threads else None, 4 * threads
+        self._found: list[Shapes | Future[Shapes]] = []
+
+    def __enter__(self) -> "_Shapes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def add(self, predictions_NHW: Labels, labels_NHW: Labels) -> None:
+        """A batch of images."""
+        for pair in zip(predictions_NHW, labels_NHW, strict=True):
+            if self._pool is None:
+                self._found.append(self._count(*pair))
+                continue
+            if len(self._found) >= self._most:  # do not keep a whole split of images waiting
+                wait([one for one in self._found[-self._most :] if isinstance(one, Future)][:1])
+            self._found.append(self._pool.submit(self._count, *pair))
+
+    def counts(self) -> Shapes:
+        """(N, C, 10) and (N, C, 3, 4) of all images in their order."""
+        found = [one.result() if isinstance(one, Future) else one for one in self._found]
+        boundaries, objects = (np.stack(of_images) for of_images in zip(*found, strict=True))
+        return boundaries, objects
+
+
+def _count_shapes(prediction_HW: Labels, label_HW: Labels, num_classes: int) -> Shapes:
+    return boundary_counts(prediction_HW, label_HW, num_classes), object_counts(prediction_HW, label_HW, num_classes)
+
+
+@contextlib.contextmanager
+def _without_trials() -> Iterator[None]:
+    """cuDNN does not try all its algorithms for each size of image: that takes longer than a pass over a split."""
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before

@@ -61,8 +61,7 @@ def fit_or_resume(
         *watching,
     ]
     if settings.ema_decay is not None:
-        on = torch.device(device, ranks.gpu) if device == "cuda" else torch.device(device)
-        callbacks.append(MovingAverage(settings.ema_decay, on))
+        callbacks.append(MovingAverage(settings.ema_decay, ranks.device(device)))
     if settings.early_stopping_patience is not None:
         callbacks.append(EarlyStopping("val/miou", mode="max", patience=settings.early_stopping_patience))
     one_process: dict[str, Any] = {"devices": 1}

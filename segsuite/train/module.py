@@ -13,6 +13,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 
 from segsuite.config import Train
 from segsuite.datasets.loader import ResumableLoader
+from segsuite.datasets.on_device import DeviceData
 from segsuite.losses.effective_batch import EffectiveBatch, within
 from segsuite.losses.full_resolution import LowLogits
 from segsuite.metrics.confusion import confusion_matrix, predict
@@ -32,7 +33,7 @@ class SegmentationModule(pl.LightningModule):
     LowLogits when settings.full_resolution is fused.
 
     `total_steps` is the number of optimizer steps of the whole training, which the schedule needs. Loss, gradient and
-    scores are those of the batches of all `ranks`.
+    scores are those of the batches of all `ranks`. `data` makes the training batches on the device, if it is given.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class SegmentationModule(pl.LightningModule):
         settings: Train,
         total_steps: int,
         ranks: Ranks = ALONE,
+        data: DeviceData | None = None,
     ) -> None:
         super().__init__()
+        self._data = data
         self.network, self.loss, self.ranks = network, loss, ranks
         self._matrices = frozenset(id(parameter) for parameter in network.parameters() if parameter.ndim > 1)
         self.classes, self.settings, self.total_steps = tuple(classes), settings, total_steps
@@ -82,6 +85,15 @@ class SegmentationModule(pl.LightningModule):
         self._benchmark = torch.backends.cudnn.benchmark
         self.steps = StepState(self.device, loss_scale=self.trainer.precision == "16-mixed")
         self.steps.start_epoch(**self._continued)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Makes a training batch on the device of what was drawn for it."""
+        if self._data is None or not isinstance(batch, dict):  # validation batches are lists
+            return batch
+        made: Batch = self._data.batch(batch)
+        if "labels_of_step" in batch:
+            made["labels_of_step"] = [self._data.label(drawn) for drawn in batch["labels_of_step"]]
+        return made
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Starts the clock of the step; waiting for the loader has a clock of its own."""

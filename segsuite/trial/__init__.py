@@ -1,7 +1,6 @@
 """Runs one trial from its run directory. `run_trial` is the main flow of the suite: read it first."""
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from pytorch_lightning.callbacks import Callback
 
 from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
+from segsuite.datasets.on_device import DrawnSamples
 from segsuite.errors import ConfigError, Preempted, SmallerBatch
 from segsuite.io import atomic, manifest
-from segsuite.io.machine import cores, packed
+from segsuite.io.machine import packed, threads_by_default
 from segsuite.io.store import RunDirectory, batches_in_words, read_json
 from segsuite.losses import build_loss
 from segsuite.losses.full_resolution import build_fused_loss
@@ -72,7 +72,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
         with tracked(subject(trial, folder), report) as tracker, recorded(run, stop, ranks):
             run.open()
             machine = prepare(trial, device, ranks)
-            data = build_data(trial.settings, ranks)
+            data = build_data(trial.settings, ranks, device)
             network = build_network(trial.settings, data.num_classes)
             fit_to_labels(network, data, run)
             atomic.write_json(folder / "manifest.json", describe(data, network, machine))
@@ -90,7 +90,7 @@ def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: St
     """What the ranks beside the first do: they train with it, and write nothing but what makes them fail."""
     with recorded(run, stop, ranks):
         machine = prepare(trial, device, ranks)
-        data = build_data(trial.settings, ranks)
+        data = build_data(trial.settings, ranks, device)
         network = build_network(trial.settings, data.num_classes)
         fit_to_labels(network, data, run)
         untold = Tracker(subject(trial, run.folder), lambda event: None)
@@ -125,7 +125,7 @@ def subject(trial: Frozen, folder: Path) -> Subject:
 def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
     """Threads, device, precision and the global seeds."""
     started = time.time()
-    torch.set_num_threads(trial.settings.execution.threads or default_threads())
+    torch.set_num_threads(trial.settings.execution.threads or threads_by_default())
     pl.seed_everything(trial.seed, workers=False, verbose=False)
     if device == "cuda":
         torch.backends.cudnn.benchmark = trial.settings.train.deterministic == "off"
@@ -139,7 +139,10 @@ def describe(data: TrialData, network: SegmentationNetwork, machine: Machine) ->
     path = getattr(network.encoder, "weights_file", None)
     weights = {} if path is None else {Path(path).name: file_sha256(Path(path))}
     return manifest.describe(
-        data.fingerprint, hardware(machine.device) | {"precision": machine.precision, "packed": packed()}, weights
+        data.fingerprint,
+        hardware(machine.device)
+        | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None},
+        weights,
     )
 
 
@@ -160,7 +163,7 @@ def train(
     loss = MeasuredLoss(build(**options), settings.train.match_gradient_norm)
     keep_steps(trial, data.training)
     steps = total_steps(settings.train, len(data.training))
-    module = SegmentationModule(network, loss, data.classes, settings.train, steps, ranks)
+    module = SegmentationModule(network, loss, data.classes, settings.train, steps, ranks, data.on_device)
     minutes = settings.execution.checkpoint_minutes
     told = tracker.following(report, lambda: peak_memory_bytes(machine.device))
     # Spread over GPUs, a network predicts on all ranks at once, not on the first alone.
@@ -189,7 +192,7 @@ def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, An
     """The loss's arguments, and every number a class among them by its setting, such as class weights made from the
     training split. Raises ConfigError when numbers and classes do not fit."""
     samples = data.training.dataset
-    assert isinstance(samples, Samples)
+    assert isinstance(samples, Samples | DrawnSamples)
     return resolve_loss(settings.loss.model_dump(), samples.dataset, data.training.sampler.indices)
 
 
@@ -232,12 +235,3 @@ def score(
     result = summarise(trial, data, network, device, precision, evaluated, folder)
     result["cost"]["attempt_seconds"] = time.time() - machine.started
     return result
-
-
-def default_threads() -> int:
-    """CPU threads for computing: OMP_NUM_THREADS if it is set, which clusters and a launcher of several workers do;
-    else all cores that this process may use."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
-    return cores()

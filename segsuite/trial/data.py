@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch.utils.data import DataLoader
 
-from segsuite.config import Augment, TrialSettings
+from segsuite.config import Augment, Execution, TrialSettings
 from segsuite.datasets import build_dataset
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.class_crops import ClassAwarePlacement
 from segsuite.datasets.loader import WHOLE, ResumableLoader, Samples, Share, evaluation_loader, training_loader
+from segsuite.datasets.on_device import DeviceData, DrawnSamples, load_on_device
 from segsuite.datasets.repeat_factors import Floats, repeat_factors
 from segsuite.datasets.statistics import label_counts
-from segsuite.datasets.transforms import Transform, build_transform
+from segsuite.datasets.transforms import Transform
 from segsuite.errors import ConfigError
+from segsuite.io.machine import threads_by_default
 from segsuite.train.distributed import ALONE, Ranks
 
 
@@ -29,6 +32,8 @@ class TrialData:
     scored_indices: range
     classes: tuple[str, ...]
     fingerprint: str
+    on_device: DeviceData | None = None
+    """The training images, where the device has them and makes their batches."""
 
     @property
     def num_classes(self) -> int:
@@ -36,9 +41,9 @@ class TrialData:
         return len(self.classes)
 
 
-def build_data(settings: TrialSettings, ranks: Ranks = ALONE) -> TrialData:
+def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu") -> TrialData:
     """Datasets and loaders; of several ranks each trains on and validates its part, and the whole is scored. A sanity
-    run (overfit_batches) trains on and scores the same few images, unchanged."""
+    run (overfit_batches) trains on and scores the same few images, unchanged. Training images may lie on `device`."""
     overfit = settings.train.overfit_batches * settings.train.batch_size
     watched = "train" if overfit else "val"
     scored = "train" if overfit else settings.evaluation.split
@@ -54,23 +59,23 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE) -> TrialData:
     # Spread over GPUs, a network predicts on all ranks at once: all see all images then, and the scores are the same.
     part = Share.of_split(ranks.rank, ranks.world) if ranks.world > 1 and ranks.strategy == "ddp" else WHOLE
     chosen, indices = samples("train", not overfit)
+    on_device = data_on_device(chosen, execution, ranks.device(device))
+    workers = loader_workers(execution, device)
     check_shares(len(indices), settings.train.batch_size, len(datasets[watched]), ranks.world)
     threshold = None if overfit else settings.train.repeat_threshold
     factors = None if threshold is None else factors_of(datasets["train"], indices, threshold)
     training = training_loader(
-        chosen,
+        chosen if on_device is None else DrawnSamples(chosen, on_device),
         indices,
         settings.train.batch_size,
-        execution.workers,
+        0 if on_device is not None and execution.workers == "auto" else workers,
         factors,
         ranks.rank,
         ranks.world,
         settings.train.accumulate,
     )
     loaders = {
-        (split, share): evaluation_loader(
-            *samples(split, False), execution.evaluation_batch_size, execution.workers, share
-        )
+        (split, share): evaluation_loader(*samples(split, False), execution.evaluation_batch_size, workers, share)
         for split, share in {(watched, part), (scored, WHOLE)}
     }
     return TrialData(
@@ -81,7 +86,24 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE) -> TrialData:
         samples(scored, False)[1],
         datasets["train"].classes,
         "-".join(datasets[split].fingerprint() for split in ("train", scored)),
+        on_device,
     )
+
+
+def data_on_device(samples: Samples, execution: Execution, device: torch.device) -> DeviceData | None:
+    """The images of augmented samples on the device, where they are to be and fit."""
+    if samples.transform is None:
+        return None
+    threads = threads_by_default()
+    return load_on_device(samples.dataset, samples.transform, device, execution.data_on_device, threads)
+
+
+def loader_workers(execution: Execution, device: str) -> int:
+    """execution.workers, or what auto is: a GPU that trains wants its images sooner than one process can make them; on
+    a CPU they would take the cores that train."""
+    if execution.workers != "auto":
+        return execution.workers
+    return min(8, threads_by_default()) if device == "cuda" else 0
 
 
 def check_shares(training: int, batch_size: int, watched: int, world: int) -> None:
@@ -105,12 +127,12 @@ def training_transform(augment: Augment, training: SegmentationDataset) -> Trans
     options = augment.model_dump()
     classes = options.pop("crop_classes")
     if classes["probability"] == 0 and classes["max_share"] == 1:
-        return build_transform(**options)
+        return Transform(**options)
     shares_C = [0.0] * training.num_classes
     if classes["probability"] > 0 and classes["temperature"] is not None:
         pixels_C = label_counts(training).pixels_C
         shares_C = [pixels / max(1, sum(pixels_C)) for pixels in pixels_C]
-    return build_transform(**options, placement=ClassAwarePlacement(shares_C, **classes))
+    return Transform(**options, placement=ClassAwarePlacement(shares_C, **classes))
 
 
 def factors_of(training: SegmentationDataset, indices: Sequence[int], threshold: float) -> Floats:

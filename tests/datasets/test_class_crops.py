@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segsuite.datasets import build_dataset
 from segsuite.datasets.class_crops import ClassAwarePlacement
 from segsuite.datasets.statistics import read_label
-from segsuite.datasets.transforms import build_transform
+from segsuite.datasets.transforms import Transform
 
 VOID = 255
 Mask = NDArray[np.uint8]
@@ -176,15 +176,15 @@ def picture(seed: int, height: int = 60, width: int = 80) -> tuple[NDArray[np.ui
 
 
 def test_with_probability_0_all_comes_as_without_placement() -> None:
-    plain = build_transform(**EVERYTHING)
-    placed = build_transform(**EVERYTHING, placement=ClassAwarePlacement([0.25] * 4, 0.0))
+    plain = Transform(**EVERYTHING)
+    placed = Transform(**EVERYTHING, placement=ClassAwarePlacement([0.25] * 4, 0.0))
     for seed in range(20):
         for one, other in zip(plain(*picture(seed), seed), placed(*picture(seed), seed), strict=True):
             np.testing.assert_array_equal(one, other)
 
 
 def test_a_placed_crop_holds_the_rare_pixel_with_image_and_label_together() -> None:
-    transform = build_transform(crop=(24, 40), horizontal_flip=0.5, placement=RARE_FIRST)
+    transform = Transform(crop=(24, 40), horizontal_flip=0.5, placement=RARE_FIRST)
     for seed in range(30):
         image, mask = transform(*picture(seed), seed)
         np.testing.assert_array_equal(image[..., 2], mask)
@@ -195,7 +195,7 @@ def test_placement_changes_neither_flips_nor_scales() -> None:
     settings: dict[str, Any] = {"crop": (24, 40), "scale": (0.5, 2.0), "horizontal_flip": 0.5}
     steps = []
     for placement in (None, RARE_FIRST):
-        transform = build_transform(**settings, placement=placement)
+        transform = Transform(**settings, placement=placement)
         images = [transform(*picture(seed, 120, 160), seed)[0].astype(int) for seed in range(30)]
         steps.append([float(image[12, 39, 1] - image[12, 0, 1]) / 39 for image in images])
     assert min(steps[0]) < 0 < max(steps[0])
@@ -203,7 +203,7 @@ def test_placement_changes_neither_flips_nor_scales() -> None:
 
 
 def test_a_placed_crop_is_a_function_of_its_seed() -> None:
-    one, other = (build_transform(**EVERYTHING, placement=RARE_FIRST) for _ in range(2))
+    one, other = (Transform(**EVERYTHING, placement=RARE_FIRST) for _ in range(2))
     for seed in range(5):
         other(*picture(9), seed + 100)
     for seed in (3, 1, 4):
@@ -219,7 +219,7 @@ def test_rare_classes_have_a_larger_share_of_placed_crops_of_camvid(camvid_root:
     shares = {}
     for probability in (0.0, 1.0):
         placement = ClassAwarePlacement((pixels_C / pixels_C.sum()).tolist(), probability)
-        transform = build_transform(crop=(96, 128), placement=placement)
+        transform = Transform(crop=(96, 128), placement=placement)
         crops = [
             transform(np.zeros((*label.shape, 3), np.uint8), label, seed * len(labels) + place)[1]
             for seed in range(4)

@@ -16,7 +16,7 @@ from segsuite.datasets.loader import (
     sample_seed,
     training_loader,
 )
-from segsuite.datasets.transforms import build_transform
+from segsuite.datasets.transforms import Transform
 
 AUGMENT: dict[str, Any] = {"crop": (8, 8), "scale": (0.8, 1.2), "horizontal_flip": 0.5, "brightness": 0.3}
 
@@ -46,7 +46,7 @@ class Numbered(SegmentationDataset):
 
 
 def loader(workers: int = 0, seed: int = 0, count: int = 11, batch_size: int = 2) -> ResumableLoader:
-    samples = Samples(Numbered(count), seed, build_transform(**AUGMENT))
+    samples = Samples(Numbered(count), seed, Transform(**AUGMENT))
     return training_loader(samples, range(count), batch_size, workers)
 
 
@@ -103,7 +103,7 @@ def test_workers_do_not_change_the_batches() -> None:
 
 def test_augmentation_differs_between_epochs_and_seeds() -> None:
     pixels = {
-        Samples(Numbered(), seed, build_transform(**AUGMENT))[number, 0]["image"].numpy().tobytes()
+        Samples(Numbered(), seed, Transform(**AUGMENT))[number, 0]["image"].numpy().tobytes()
         for seed in range(3)
         for number in range(3)
     }
@@ -160,8 +160,8 @@ def test_a_sample_is_a_channel_first_image_its_label_and_its_index() -> None:
 
 def test_the_cache_reads_each_image_once_and_is_not_changed_by_augmentation() -> None:
     data = Numbered(3)
-    cached = Samples(data, 0, build_transform(**AUGMENT), cache=True)
-    plain = Samples(Numbered(3), 0, build_transform(**AUGMENT))
+    cached = Samples(data, 0, Transform(**AUGMENT), cache=True)
+    plain = Samples(Numbered(3), 0, Transform(**AUGMENT))
     for number in range(3):
         for index in range(3):
             assert torch.equal(cached[number, index]["image"], plain[number, index]["image"])

@@ -17,7 +17,7 @@ from segsuite.datasets.class_crops import ClassAwarePlacement
 from segsuite.datasets.loader import EpochSampler, ResumableLoader, Samples, sample_seed, training_loader
 from segsuite.datasets.repeat_factors import repeat_factors, times_in_an_epoch
 from segsuite.datasets.statistics import count_labels
-from segsuite.datasets.transforms import build_transform
+from segsuite.datasets.transforms import Transform
 
 Counts = NDArray[np.int64]
 
@@ -128,7 +128,7 @@ def test_copies_have_seeds_of_their_own() -> None:
 def loader(workers: int = 0) -> ResumableLoader:
     dataset = build_dataset("shapes", "train", size=(16, 20), train_images=11)
     placement = ClassAwarePlacement([0.3] + [0.1] * 7, 0.5, max_share=0.6)
-    transform = build_transform(crop=(8, 8), scale=(0.8, 1.2), horizontal_flip=0.5, brightness=0.3, placement=placement)
+    transform = Transform(crop=(8, 8), scale=(0.8, 1.2), horizontal_flip=0.5, brightness=0.3, placement=placement)
     return training_loader(Samples(dataset, 5, transform), range(11), 2, workers, FACTORS)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from segsuite.datasets.loader import Samples, Share, common_batches, evaluation_loader, training_loader
 from segsuite.datasets.repeat_factors import Floats
-from segsuite.datasets.transforms import build_transform
+from segsuite.datasets.transforms import Transform
 from tests.datasets.test_loader import AUGMENT, Numbered
 
 Batches = list[dict[str, torch.Tensor]]
@@ -16,7 +16,7 @@ Batches = list[dict[str, torch.Tensor]]
 
 def batches(rank: int, world: int, epoch: int = 3, done: int = 0, factors: Floats | None = None) -> Batches:
     """What a rank reads of an epoch of 27 images in batches of 4, after `done` of them."""
-    samples = Samples(Numbered(27), 0, build_transform(**AUGMENT))
+    samples = Samples(Numbered(27), 0, Transform(**AUGMENT))
     loader = training_loader(samples, range(27), 4, 0, factors, rank, world)
     loader.load_state_dict({"epoch": epoch, "done": done})
     return list(loader)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from segsuite.datasets.transforms import MEAN_COLOUR, VOID, build_transform
+from segsuite.datasets.transforms import MEAN_COLOUR, VOID, Transform
 
 EVERYTHING: dict[str, Any] = {
     "crop": (24, 40), "scale": (0.5, 2.0), "horizontal_flip": 0.5, "brightness": 0.3, "contrast": 0.3,
@@ -34,7 +34,7 @@ def pair(height: int = 30, width: int = 36, seed: int = 0) -> tuple[NDArray[Any]
 def test_what_is_padded_is_void_and_has_the_mean_colour(settings: dict[str, Any]) -> None:
     image = np.zeros((30, 36, 3), np.uint8)
     mask = np.full((30, 36), 3, np.uint8)
-    transform, padded = build_transform(**settings), 0
+    transform, padded = Transform(**settings), 0
     for seed in range(20):
         image_out, mask_out = transform(image, mask, seed)
         is_padding = image_out[..., 0] == round(MEAN_COLOUR[0])
@@ -46,7 +46,7 @@ def test_what_is_padded_is_void_and_has_the_mean_colour(settings: dict[str, Any]
 
 
 def test_padding_lies_on_any_side() -> None:
-    transform = build_transform(crop=(40, 50))
+    transform = Transform(crop=(40, 50))
     mask = np.full((30, 36), 3, np.uint8)
     places = [np.argwhere(transform(pair()[0], mask, seed)[1] == 3)[0].tolist() for seed in range(60)]
     tops, lefts = zip(*places, strict=True)
@@ -55,7 +55,7 @@ def test_padding_lies_on_any_side() -> None:
 
 @pytest.mark.parametrize("settings", [EVERYTHING, *GEOMETRIC, {}])
 def test_label_ids_are_never_invented(settings: dict[str, Any]) -> None:
-    transform = build_transform(**settings)
+    transform = Transform(**settings)
     found = set[int]()
     for seed in range(20):
         _, mask = transform(*pair(seed=seed), seed)
@@ -66,7 +66,7 @@ def test_label_ids_are_never_invented(settings: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("settings", [{"crop": (24, 24)}, {"horizontal_flip": 1.0}, {"crop": (40, 50)}])
 def test_image_and_mask_move_together(settings: dict[str, Any]) -> None:
-    transform = build_transform(**settings)
+    transform = Transform(**settings)
     for seed in range(10):
         image, mask = transform(*pair(), seed)
         inside = image[..., 2] != round(MEAN_COLOUR[2])
@@ -74,7 +74,7 @@ def test_image_and_mask_move_together(settings: dict[str, Any]) -> None:
 
 
 def test_the_same_seed_gives_the_same_result_whatever_came_before() -> None:
-    one, other = build_transform(**EVERYTHING), build_transform(**EVERYTHING)
+    one, other = Transform(**EVERYTHING), Transform(**EVERYTHING)
     for seed in range(5):
         other(*pair(seed=9), seed)
     for seed in (3, 1, 4):
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_result_whatever_came_before() -> None:
 def test_global_generators_neither_matter_nor_move() -> None:
     import random
 
-    transform = build_transform(**EVERYTHING)
+    transform = Transform(**EVERYTHING)
     before = transform(*pair(), 5)[0]
     random.seed(99)
     np.random.seed(99)
@@ -95,20 +95,20 @@ def test_global_generators_neither_matter_nor_move() -> None:
 
 
 def test_other_seeds_give_other_results() -> None:
-    transform = build_transform(**EVERYTHING)
+    transform = Transform(**EVERYTHING)
     assert len({transform(*pair(), seed)[0].tobytes() for seed in range(20)}) == 20
 
 
 @pytest.mark.parametrize(("probability", "low", "high"), [(0.0, 0, 0), (0.5, 80, 120), (1.0, 200, 200)])
 def test_flips_come_as_often_as_asked(probability: float, low: int, high: int) -> None:
     image, mask = pair()
-    transform = build_transform(horizontal_flip=probability)
+    transform = Transform(horizontal_flip=probability)
     flipped = sum(np.array_equal(transform(image, mask, seed)[1], mask[:, ::-1]) for seed in range(200))
     assert low <= flipped <= high
 
 
 def test_the_random_scale_covers_its_range() -> None:
-    transform = build_transform(scale=(0.5, 2.0))
+    transform = Transform(scale=(0.5, 2.0))
     heights = [transform(*pair(60, 60), seed)[0].shape[0] for seed in range(200)]
     assert 29 <= min(heights) <= 36
     assert 110 <= max(heights) <= 121
@@ -119,7 +119,7 @@ def test_scale_place_and_flip_are_drawn_apart() -> None:
     height, width, crop, count = 90, 120, (30, 40), 400
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     image = np.stack([rows / height, columns / width, np.zeros_like(rows)], axis=-1)
-    transform = build_transform(crop=crop, scale=(0.6, 1.4), horizontal_flip=0.5)
+    transform = Transform(crop=crop, scale=(0.6, 1.4), horizontal_flip=0.5)
     drawn = []
     for seed in range(count):
         out, _ = transform(image, np.zeros((height, width), np.uint8), seed)
@@ -134,7 +134,7 @@ def test_scale_place_and_flip_are_drawn_apart() -> None:
 def test_a_label_scaled_down_by_3_takes_the_centre_of_each_cell() -> None:
     mask = np.arange(9 * 12, dtype=np.uint8).reshape(9, 12)
     image = np.zeros((9, 12, 3), np.uint8)
-    _, small = build_transform(scale=(1 / 3, 1 / 3 + 1e-9))(image, mask, 0)
+    _, small = Transform(scale=(1 / 3, 1 / 3 + 1e-9))(image, mask, 0)
     np.testing.assert_array_equal(small, mask[1::3, 1::3])
 
 
@@ -144,7 +144,7 @@ def test_image_and_label_are_scaled_about_the_same_centre() -> None:
     mask[:, 15:] = 1
     image = np.repeat(mask[..., None] * 200, 3, axis=2).astype(np.uint8)
     for scale in (0.5, 1 / 3, 2.0):
-        image_out, mask_out = build_transform(scale=(scale, scale + 1e-9))(image, mask, 0)
+        image_out, mask_out = Transform(scale=(scale, scale + 1e-9))(image, mask, 0)
         np.testing.assert_array_equal(image_out[..., 0] >= 100, mask_out == 1)
 
 
@@ -157,7 +157,7 @@ def test_the_nearest_rule_of_opencv_that_is_not_used_takes_a_corner() -> None:
 
 def test_images_of_16_bit_sources_stay_float32_between_0_and_1() -> None:
     image, mask = pair()
-    image_out, mask_out = build_transform(**EVERYTHING)((image / 255).astype(np.float32), mask, 3)
+    image_out, mask_out = Transform(**EVERYTHING)((image / 255).astype(np.float32), mask, 3)
     assert image_out.dtype == np.float32
     assert image_out.shape == (24, 40, 3)
     assert 0 <= image_out.min() <= image_out.max() <= 1
@@ -166,13 +166,13 @@ def test_images_of_16_bit_sources_stay_float32_between_0_and_1() -> None:
 
 def test_float_images_are_padded_with_the_mean_colour_on_their_own_scale() -> None:
     image, mask = np.zeros((30, 36, 3), np.float32), np.zeros((30, 36), np.uint8)
-    image_out, mask_out = build_transform(crop=(40, 50))(image, mask, 0)
+    image_out, mask_out = Transform(crop=(40, 50))(image, mask, 0)
     np.testing.assert_allclose(image_out[mask_out == VOID][0], np.array(MEAN_COLOUR) / 255, atol=1e-6)
 
 
 def test_no_settings_change_nothing() -> None:
     image, mask = pair()
-    image_out, mask_out = build_transform()(image, mask, 0)
+    image_out, mask_out = Transform()(image, mask, 0)
     np.testing.assert_array_equal(image_out, image)
     np.testing.assert_array_equal(mask_out, mask)
 
@@ -180,6 +180,6 @@ def test_no_settings_change_nothing() -> None:
 def test_the_given_arrays_are_not_written_to() -> None:
     image, mask = pair()
     copies = image.copy(), mask.copy()
-    build_transform(**EVERYTHING)(image, mask, 0)
+    Transform(**EVERYTHING)(image, mask, 0)
     np.testing.assert_array_equal(image, copies[0])
     np.testing.assert_array_equal(mask, copies[1])

@@ -19,7 +19,9 @@ COMBINATIONS: dict[str, dict[str, Any]] = {
     "workers-average-bf16": WORKERS | AVERAGE | BF16,
     "workers-accumulate-bf16": WORKERS | FOUR | BF16,
     "workers-accumulate-average": WORKERS | FOUR | AVERAGE,
-    "max-steps-validate-every-2": {"train__max_steps": 31, "train__validate_every": 2},
+    "max-steps-validate-every-2-on-device": {
+        "train__max_steps": 31, "train__validate_every": 2, "execution__data_on_device": True,
+    },
     "frozen-encoder-clip-cache-best": {
         "train__freeze_encoder_epochs": 2, "train__gradient_clip": 0.5, "execution__cache_images": True,
         "evaluation__checkpoint": "best",

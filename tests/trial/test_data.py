@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from segsuite.config import trial_id, validate
+from segsuite.config import Execution, trial_id, validate
 from segsuite.config.data import Augment
 from segsuite.datasets.loader import Samples, training_loader
-from segsuite.datasets.transforms import build_transform
+from segsuite.datasets.transforms import Transform
 from segsuite.errors import ConfigError
-from segsuite.trial.data import TrialData, build_data, factors_of, training_transform
+from segsuite.trial.data import TrialData, build_data, factors_of, loader_workers, training_transform
 from tests.datasets.test_statistics import Labels
 
 SHAPES: dict[str, Any] = {"name": "shapes", "size": [24, 32], "train_images": 12, "val_images": 2, "test_images": 2}
@@ -36,7 +36,7 @@ def test_by_default_the_batches_are_those_of_a_plain_loader_and_transform() -> N
     found = data(augment=AUGMENT, train={"batch_size": 4}, seed=3).training
     samples = found.dataset
     assert isinstance(samples, Samples)
-    transform = build_transform((16, 16), (0.8, 1.2), horizontal_flip=0.5, brightness=0.2)
+    transform = Transform((16, 16), (0.8, 1.2), horizontal_flip=0.5, brightness=0.2)
     plain = training_loader(Samples(samples.dataset, 3, transform), range(12), 4, 0)
     for one, other in zip(found, plain, strict=True):
         assert torch.equal(one["index"], other["index"])
@@ -148,3 +148,49 @@ def test_sampling_that_is_off_moves_no_id(settings: dict[str, Any]) -> None:
 def test_sampling_that_is_on_is_another_trial(settings: dict[str, Any]) -> None:
     plain = {"augment": {"crop": [16, 16]}} if "augment" in settings else {}
     assert trial_id(validate(values(**settings), str)) != trial_id(validate(values(**plain), str))
+
+
+ON_DEVICE = {"augment": {**AUGMENT, "contrast": 0.2}, "execution": {"data_on_device": True}}
+
+
+def test_batches_made_on_the_device_are_those_of_the_cpu() -> None:
+    plain = data(augment=ON_DEVICE["augment"], train={"batch_size": 4}, seed=3)
+    ours = data(**ON_DEVICE, train={"batch_size": 4}, seed=3)
+    assert ours.on_device is not None
+    for expected, drawn in zip(plain.training, ours.training, strict=True):
+        made = ours.on_device.batch(drawn)
+        assert torch.equal(made["index"], expected["index"])
+        assert torch.equal(made["label"], expected["label"])
+        assert (made["image"].int() - expected["image"].int()).abs().max() <= 3
+
+
+def test_labels_of_a_step_come_with_its_first_batch_also_where_batches_are_made_on_the_device() -> None:
+    ours = data(**ON_DEVICE, train={"batch_size": 2, "accumulate": 4})
+    assert ours.on_device is not None
+    batches = list(ours.training)
+    assert [len(batch.get("labels_of_step", ())) for batch in batches] == [4, 0, 0, 0, 2, 0]
+    for batch, drawn in zip(batches[:4], batches[0]["labels_of_step"], strict=True):
+        assert torch.equal(ours.on_device.label(drawn), ours.on_device.batch(batch)["label"])
+
+
+def test_by_default_the_data_lies_on_a_gpu_only() -> None:
+    assert data(augment=AUGMENT).on_device is None
+
+
+@pytest.mark.parametrize(
+    ("augment", "reason"),
+    [
+        ({**AUGMENT, "hue": 0.1}, "hue is computed on the CPU"),
+        ({"scale": [0.5, 2.0]}, "images of many sizes"),
+    ],
+)
+def test_data_that_cannot_lie_on_the_device_is_refused_where_it_is_wanted(augment: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        data(augment=augment, execution={"data_on_device": True})
+
+
+@pytest.mark.parametrize(("device", "threads", "workers"), [("cuda", "16", 8), ("cuda", "3", 3), ("cpu", "16", 0)])
+def test_workers_by_default(device: str, threads: str, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert loader_workers(Execution(), device) == workers
+    assert loader_workers(Execution(workers=2), device) == 2
