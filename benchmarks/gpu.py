@@ -6,6 +6,7 @@ speed is new.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -52,6 +53,7 @@ def chosen(text: str | None) -> list[Section]:
 def run_section(section: Section, context: Context, seconds: float) -> dict[str, Any]:
     """Its records and how it ended, after at most `seconds`."""
     log, records = context.folder / f"{section.name}.log", context.folder / f"{section.name}.jsonl"
+    context = dataclasses.replace(context, seconds=seconds)
     child = get_context("fork").Process(target=_in_child, args=(section, context, log, records))
     start = time.monotonic()
     child.start()

@@ -111,6 +111,7 @@ def test_a_whole_number_in_a_list_is_the_same_as_its_float() -> None:
         ("device", "cpu"),
         ("workers", 3),
         ("data_on_device", False),
+        ("cuda_graphs", True),
         ("threads", 1),
         ("cache_images", True),
         ("evaluation_batch_size", 1),
@@ -126,7 +127,13 @@ def test_how_a_trial_is_executed_does_not_matter(key: str, value: Any) -> None:
 
 def test_every_execution_setting_is_tried_above() -> None:
     tried = {"device", "workers", "threads", "cache_images", "evaluation_batch_size", "checkpoint_minutes"}
-    assert set(config.Execution.model_fields) == tried | {"data_on_device", "nodes", "devices", "strategy"}
+    assert set(config.Execution.model_fields) == tried | {
+        "data_on_device",
+        "cuda_graphs",
+        "nodes",
+        "devices",
+        "strategy",
+    }
 
 
 ROOTS = ["data/camvid", "/elsewhere/camvid", "../shared/data/camvid/", "C:\\data\\camvid", "camvid"]

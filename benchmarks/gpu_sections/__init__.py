@@ -9,13 +9,14 @@ from gpu_sections.records import Records
 
 @dataclass(frozen=True)
 class Context:
-    """What every section knows: the device (cuda or cpu), whether sizes are tiny, CamVid's folder or None, and a folder
-    for what it writes."""
+    """What every section knows: the device (cuda or cpu), whether sizes are tiny, CamVid's folder or None, a folder for
+    what it writes, and after how many seconds it is ended."""
 
     device: str
     small: bool
     data: Path | None
     folder: Path
+    seconds: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,11 @@ class Section:
 SECTIONS = (
     Section("peaks", "what the device can do at most", 5, 30),
     Section("cuda_tests", "the tests marked cuda", 20, 150),
-    Section("training", "a training step beside other loops", 30, 200),
-    Section("profile", "where a training step goes", 15, 40),
-    Section("losses", "each loss, forward and backward", 10, 60),
-    Section("upsamplers", "each upsampler, forward and backward", 10, 60),
-    Section("scoring", "a finished network on a split", 15, 60),
+    Section("training", "a training step beside other loops", 30, 150),
+    Section("losses", "each loss, forward and backward", 10, 45),
     Section("sweep", "trials an hour, several on the device", 40, 120),
+    Section("scoring", "a finished network on a split", 15, 60),
+    Section("upsamplers", "each upsampler, forward and backward", 10, 45),
+    Section("profile", "where a training step goes", 15, 45),
+    Section("compiled", "other loops under torch.compile", 60, 200),
 )

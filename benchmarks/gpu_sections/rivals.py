@@ -72,7 +72,7 @@ def batches(case: Case, context: "Context", workers: int, normalised: bool) -> t
 
 def rate(case: Case, context: "Context", step: Callable[[], object]) -> tuple[float, float | None]:
     """Images a second, and the peak of the allocator in MiB."""
-    warmup, timed = (2, 2) if context.small else (15, 60)
+    warmup, timed = (2, 2) if context.small else (20, 50)
     cuda = context.device == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()

@@ -21,7 +21,6 @@ def main(context: "Context", records: "Records") -> None:
     device, images = context.device, 8 if context.small else 96
     case = SMALL[0] if context.small else CASES[0]
     precision = resolve_precision("auto", device)
-    torch.backends.cudnn.benchmark = device == "cuda"
     for workers in (0,) if context.small else (0, 8):
         settings = settings_of(
             case, data_of(context.data, 4 * images), execution={"device": device, "workers": workers}

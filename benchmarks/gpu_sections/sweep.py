@@ -1,9 +1,12 @@
 """Short trials of one experiment by `segsuite run`, several at a time on the device: trials an hour."""
 
+import json
 import os
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +39,40 @@ def experiment(context: "Context", name: str, seeds: int) -> Path:
 
 
 def main(context: "Context", records: "Records") -> None:
-    for at_a_time in (1,) if context.small else (4, 1, 8, 2):
+    of_demo(context, records)
+    for at_a_time in (1,) if context.small else (8, 1, 4):
         trials = 2 if context.small else 8
         path = experiment(context, f"sweep-{at_a_time}", trials)
-        command = [sys.executable, "-m", "segsuite", "run", str(path), "--workers", str(at_a_time)]
-        command += ["--per-device", str(at_a_time)]
-        start = time.perf_counter()
-        ended = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "WANDB_MODE": "disabled"}, check=False)
-        seconds = time.perf_counter() - start
-        row = f"{at_a_time} at a time"
-        records.add("Sweep", row, exit=ended.returncode, seconds=seconds, **{"trials/h": 3600 * trials / seconds})
+        measured(path, context.folder / "runs" / path.stem, at_a_time, trials, f"{at_a_time} at a time", records)
+
+
+def of_demo(context: "Context", records: "Records") -> None:
+    """The demo's experiment, whose scores on a CPU are in docs/results/speed.md."""
+    if context.small:
+        return
+    root = context.folder / "demo"
+    more = ["--set", f"runs_root={root}", "--set", "tracker=none"]
+    path = REPOSITORY / "experiments" / "quickstart.yaml"
+    measured(path, root / "quickstart", 6, 6, "quickstart, 6 at a time", records, more)
+    for result in sorted((root / "quickstart").glob("*/result.json")):
+        found = json.loads(result.read_text(encoding="utf-8"))
+        arm = f"{found.get('arm')}, seed {found.get('seed')}"
+        records.add("mIoU of the demo", arm, mIoU=found["scores"]["miou"])
+
+
+def measured(
+    path: Path, runs: Path, at_a_time: int, trials: int, row: str, records: "Records", more: Sequence[str] = ()
+) -> None:
+    """A row: an experiment from its start to its end."""
+    command = [sys.executable, "-m", "segsuite", "run", str(path), "--workers", str(at_a_time)]
+    command += ["--per-device", str(at_a_time), *more]
+    start = time.perf_counter()
+    ended = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "WANDB_MODE": "disabled"}, check=False)
+    seconds = time.perf_counter() - start
+    records.add("Sweep", row, exit=ended.returncode, seconds=seconds, **{"trials/h": 3600 * trials / seconds})
+    results = sorted(runs.glob("*/result.json"))
+    attempts = [json.loads(result.read_text())["cost"]["attempt_seconds"] for result in results]
+    epochs = [json.loads(line) for one in results for line in (one.parent / "events.jsonl").read_text().splitlines()]
+    if attempts:
+        steps = sum(epoch["seconds"] for epoch in epochs) / len(attempts)
+        records.add("Sweep", row, **{"s of a trial": statistics.mean(attempts), "of them in steps": steps})

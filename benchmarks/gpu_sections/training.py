@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.flop_counter import FlopCounterMode
 
 from gpu_sections import rivals
-from gpu_sections.cases import CASES, SMALL, Case, data_of, settings_of, training_data
+from gpu_sections.cases import CASES, SMALL, Case, data_of, settings_of
 from segsuite.config import TrialSettings
 from segsuite.io.store import RunDirectory
 from segsuite.losses import build_loss
@@ -20,6 +20,7 @@ from segsuite.train.callbacks import StopRequest
 from segsuite.train.fit import fit_or_resume
 from segsuite.train.module import SegmentationModule
 from segsuite.train.precision import resolve_precision
+from segsuite.trial.data import build_data
 from segsuite.trial.networks import build_network
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from gpu_sections.records import Records
 
 TABLE = "Training, images/s"
-WARMUP, TIMED = 15, 60
+WARMUP, TIMED = 20, 50
 
 
 class Clock(Callback):
@@ -36,13 +37,17 @@ class Clock(Callback):
 
     def __init__(self, device: str, warmup: int, timed: int, watched: int = 3) -> None:
         self.device, self.first, self.last, self.watched = device, warmup, warmup + timed, watched
-        self.seconds = self.peak = 0.0
+        self.seconds = self.peak = self.first_seconds = 0.0
+        self._made = time.perf_counter()
         self.waits: list[str] = []
         self._start = 0.0
         self._listening: Any = None
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         step = trainer.global_step
+        if step == 1:
+            self._wait()
+            self.first_seconds = time.perf_counter() - self._made
         if self.device == "cuda" and step == self.first - self.watched - 1:
             self._listen()
         if step == self.first - 1:
@@ -76,13 +81,15 @@ class Clock(Callback):
 
 def fit(settings: TrialSettings, device: str, clock: Clock, loaders: Any = None) -> None:
     """The fit of a trial, its own loaders unless others are given, until the clock has what it wants."""
-    data = training_data(settings)
+    data = build_data(settings, device=device)
     network = build_network(settings, data.num_classes)
     loss = MeasuredLoss(build_loss(**settings.loss.model_dump(exclude={"class_weights"})))
-    module = SegmentationModule(network, loss, data.classes, settings.train, clock.last)
+    graphs = settings.execution.cuda_graphs
+    module = SegmentationModule(
+        network, loss, data.classes, settings.train, clock.last, data=data.on_device, graphs=graphs
+    )
     precision = resolve_precision(settings.train.precision, device)
     if device == "cuda":
-        torch.backends.cudnn.benchmark = True
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as folder:
         run = RunDirectory(Path(folder) / "trial")
@@ -107,6 +114,7 @@ def suite(case: Case, context: "Context", records: "Records", name: str, **execu
     clock = Clock(context.device, warmup, timed)
     fit(settings, context.device, clock)
     records.add(TABLE, case.name, **{name: case.batch * timed / clock.seconds})
+    records.add("Seconds before the first step, and of it", case.name, **{name: clock.first_seconds})
     records.add("Peak memory, MiB", case.name, **{name: clock.peak})
     if context.device == "cuda":
         records.add("Places where a step waits for the device", case.name, **{name: len(clock.waits) / clock.watched})
@@ -134,15 +142,24 @@ def rival(case: Case, context: "Context", records: "Records", name: str, loop: r
     records.add("Peak memory, MiB", case.name, **{name: peak})
 
 
+FORMS: dict[str, dict[str, Any]] = {
+    "segsuite run": {},
+    "segsuite run, graphs": {"cuda_graphs": True},
+    "segsuite run, data on the CPU": {"data_on_device": False, "workers": 8},
+}
+
+
 def main(context: "Context", records: "Records") -> None:
-    workers = 0 if context.small else 8
+    """Column by column, what counts most first: the time may not suffice for all."""
     cases = SMALL if context.small else CASES
+    own, graphs, on_cpu = FORMS.items()
+    bare, reference = rivals.RIVALS.items()
+    for name, what in (own, bare, graphs, on_cpu, reference):
+        for case in cases:
+            if isinstance(what, dict):
+                execution = {**what, "workers": 0} if context.small and "workers" in what else what
+                suite(case, context, records, name, **execution)
+            else:
+                rival(case, context, records, name, what, 0 if context.small else 8)
     for case in cases:
-        suite(case, context, records, "segsuite run")
-        suite(case, context, records, f"segsuite run, {workers} workers", workers=workers)
-        for name, loop in rivals.RIVALS.items():
-            rival(case, context, records, name, loop, workers)
         records.add("Operations", case.name, **{"TFLOP a step": operations(case, context) / 1e12})
-    for case in cases:
-        for name, loop in rivals.SLOW_TO_START.items():
-            rival(case, context, records, name, loop, workers)

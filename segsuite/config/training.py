@@ -145,6 +145,9 @@ class Execution(Settings):
     its free memory and are of 8 bits, without augment.hue."""
     threads: int | None = Field(None, ge=1)
     """CPU threads for computing of each process, at least 1; None: OMP_NUM_THREADS if set, else all cores."""
+    cuda_graphs: bool = False
+    """Whether a training step is replayed from a CUDA graph, which spares a small network the launching of its kernels;
+    on one GPU, without accumulation or fp16-mixed, with augment.crop."""
     cache_images: bool = False
     """Keep decoded images in memory: CamVid needs 0.3 GB."""
     evaluation_batch_size: int = Field(4, ge=1)

@@ -1,8 +1,7 @@
 """Scores a network on a split: one pass, counts per image and class, at the labels' own resolution; softmax histograms
 of the whole split."""
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
@@ -62,7 +61,7 @@ def evaluate(
     counts, samples, done = [], [], 0
     probabilities = ProbabilityCounter(num_classes, device)
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-    with _Shapes(num_classes, threads) as shapes, _without_trials():
+    with _Shapes(num_classes, threads) as shapes:
         for batch in loader:
             stop.leave_if_set()
             for group in batch:
@@ -125,13 +124,3 @@ class _Shapes:
 
 def _count_shapes(prediction_HW: Labels, label_HW: Labels, num_classes: int) -> Shapes:
     return boundary_counts(prediction_HW, label_HW, num_classes), object_counts(prediction_HW, label_HW, num_classes)
-
-
-@contextlib.contextmanager
-def _without_trials() -> Iterator[None]:
-    """cuDNN does not try all its algorithms for each size of image: that takes longer than a pass over a split."""
-    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before

@@ -23,6 +23,7 @@ from segsuite.train.batch_norm import SharedBatchNorm
 from segsuite.train.depthwise import Fp32DepthwiseBackward
 from segsuite.train.distributed import ALONE, Ranks
 from segsuite.train.optimizers import build_optimizer, learning_rate_factor
+from segsuite.train.step_graph import EAGER_STEPS, StepGraph
 from segsuite.train.step_state import StepState
 
 Batch = dict[str, Any]
@@ -33,7 +34,8 @@ class SegmentationModule(pl.LightningModule):
     LowLogits when settings.full_resolution is fused.
 
     `total_steps` is the number of optimizer steps of the whole training, which the schedule needs. Loss, gradient and
-    scores are those of the batches of all `ranks`. `data` makes the training batches on the device, if it is given.
+    scores are those of the batches of all `ranks`. `data` makes the training batches on the device, if it is given;
+    with `graphs` steps are replayed from a CUDA graph where they can be.
     """
 
     def __init__(
@@ -45,9 +47,12 @@ class SegmentationModule(pl.LightningModule):
         total_steps: int,
         ranks: Ranks = ALONE,
         data: DeviceData | None = None,
+        graphs: bool = False,
     ) -> None:
         super().__init__()
-        self._data = data
+        self._data, self.graphs = data, graphs
+        self._graph: StepGraph | None = None
+        self._eager_steps, self._frozen = 0, False
         self.network, self.loss, self.ranks = network, loss, ranks
         self._matrices = frozenset(id(parameter) for parameter in network.parameters() if parameter.ndim > 1)
         self.classes, self.settings, self.total_steps = tuple(classes), settings, total_steps
@@ -71,18 +76,29 @@ class SegmentationModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """A new epoch has no scores yet."""
         self.scores = None
+        self._try_algorithms(True)
         self._freeze_or_free_encoder()
+
+    def on_fit_end(self) -> None:
+        """What follows is no training."""
+        self._try_algorithms(False)
+
+    def _try_algorithms(self, in_training: bool) -> None:
+        """cuDNN tries all its algorithms for each new shape, and takes the fastest: in training, where shapes stay. For
+        one pass over images of many sizes the trials take longer than they save."""
+        torch.backends.cudnn.benchmark = in_training and self.settings.deterministic == "off"
 
     def _freeze_or_free_encoder(self) -> None:
         """A frozen encoder keeps its normalisation, too."""
         frozen = self.current_epoch < self.settings.freeze_encoder_epochs
+        if frozen != self._frozen:
+            self._frozen, self._graph = frozen, None
         for parameter in self.network.encoder_parameters():
             parameter.requires_grad_(not frozen)
         self.network.encoder.train(not frozen)
 
     def on_fit_start(self) -> None:
         """Nothing is known of the steps to come; of those done, what a checkpoint holds."""
-        self._benchmark = torch.backends.cudnn.benchmark
         self.steps = StepState(self.device, loss_scale=self.trainer.precision == "16-mixed")
         self.steps.start_epoch(**self._continued)
 
@@ -104,24 +120,48 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of a batch."""
-        on_cpu, fused = batch["image"].device.type == "cpu", self.settings.full_resolution == "fused"
+        images, labels = batch["image"], batch["label"]
+        if "labels_of_step" in batch:
+            self._step = EffectiveBatch(batch["labels_of_step"], self.settings.accumulate)
+        if self._is_graphed(images, labels):
+            assert self._graph is not None
+            loss = self._graph.run(images, labels)
+        else:
+            loss = self._loss_of(images, labels)
+        self.steps.add_loss(loss / self.settings.accumulate)
+        self._clock["images"] += len(labels) * self.ranks.world
+        self._eager_steps += 1
+        return loss
+
+    def _loss_of(self, images_NCHW: torch.Tensor, labels_NHW: torch.Tensor) -> torch.Tensor:
+        fused = self.settings.full_resolution == "fused"
         with contextlib.ExitStack() as around:
-            if on_cpu:
+            if images_NCHW.device.type == "cpu":
                 around.enter_context(Fp32DepthwiseBackward())
             if self.ranks.world > 1:
                 around.enter_context(SharedBatchNorm())
-            logits = LowLogits(*self.network.low_logits(batch["image"])) if fused else self(batch["image"])
-        if "labels_of_step" in batch:
-            self._step = EffectiveBatch(batch["labels_of_step"], self.settings.accumulate)
+            logits = LowLogits(*self.network.low_logits(images_NCHW)) if fused else self(images_NCHW)
         with within(self._step):
-            loss: torch.Tensor = self.loss(logits, batch["label"])
+            loss: torch.Tensor = self.loss(logits, labels_NHW)
             auxiliary = self.network.take_auxiliary_logits()
             if auxiliary is not None:
-                of_head = LowLogits(auxiliary, self.network.padded_size(batch["image"])) if fused else auxiliary
-                loss = loss + self.network.auxiliary_weight * self.loss(of_head, batch["label"])
-        self.steps.add_loss(loss / self.settings.accumulate)
-        self._clock["images"] += len(batch["label"]) * self.ranks.world
+                of_head = LowLogits(auxiliary, self.network.padded_size(images_NCHW)) if fused else auxiliary
+                loss = loss + self.network.auxiliary_weight * self.loss(of_head, labels_NHW)
         return loss
+
+    def _is_graphed(self, images_NCHW: torch.Tensor, labels_NHW: torch.Tensor) -> bool:
+        """Whether this step is replayed from a CUDA graph, which is made after some eager ones."""
+        alone = self.ranks.world == 1 and self.settings.accumulate == 1 and not self.steps.loss_scale
+        if not (self.graphs and alone and images_NCHW.is_cuda and self._eager_steps >= EAGER_STEPS):
+            return False
+        if self._graph is None:
+            self._graph = StepGraph(self, self._loss_of)
+        return self._graph.fits(images_NCHW, labels_NHW)
+
+    def backward(self, loss: torch.Tensor, *arguments: Any, **more: Any) -> None:
+        """A step that was replayed from a graph has its gradients."""
+        if loss.requires_grad:
+            super().backward(loss, *arguments, **more)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clips the gradient, and sees to it that one that is not finite, or a loss, does not reach the weights: raises
@@ -180,8 +220,7 @@ class SegmentationModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """An empty confusion matrix; only finite weights are validated."""
         self.know_all()
-        # Trying all of cuDNN's algorithms for each size of image costs more than one pass over them can gain.
-        torch.backends.cudnn.benchmark = False
+        self._try_algorithms(False)
         self._matrix = torch.zeros_like(self._matrix)
 
     def validation_step(self, batch: list[Batch], batch_idx: int) -> None:
@@ -192,7 +231,7 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores of the whole split from one matrix, never averaged over batches."""
-        torch.backends.cudnn.benchmark = self._benchmark
+        self._try_algorithms(True)
         if not self.trainer.sanity_checking:
             self.scores = Scores(self.ranks.sum(self._matrix).numpy())
             self.log("val/miou", float(self.scores.miou), sync_dist=True)

@@ -127,8 +127,6 @@ def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
     started = time.time()
     torch.set_num_threads(trial.settings.execution.threads or threads_by_default())
     pl.seed_everything(trial.seed, workers=False, verbose=False)
-    if device == "cuda":
-        torch.backends.cudnn.benchmark = trial.settings.train.deterministic == "off"
     return Machine(device, resolve_precision(trial.settings.train.precision, device), started, ranks)
 
 
@@ -163,7 +161,8 @@ def train(
     loss = MeasuredLoss(build(**options), settings.train.match_gradient_norm)
     keep_steps(trial, data.training)
     steps = total_steps(settings.train, len(data.training))
-    module = SegmentationModule(network, loss, data.classes, settings.train, steps, ranks, data.on_device)
+    graphs = settings.execution.cuda_graphs and settings.augment.crop is not None
+    module = SegmentationModule(network, loss, data.classes, settings.train, steps, ranks, data.on_device, graphs)
     minutes = settings.execution.checkpoint_minutes
     told = tracker.following(report, lambda: peak_memory_bytes(machine.device))
     # Spread over GPUs, a network predicts on all ranks at once, not on the first alone.

@@ -19,9 +19,8 @@ from segsuite.losses.kernels.softmax import DirectSums  # noqa: E402
 from segsuite.losses.softmax_sums import softmax_sums  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-pytestmark = pytest.mark.skipif(
-    DEVICE == "cpu" and not triton.knobs.runtime.interpret, reason="needs a GPU, or TRITON_INTERPRET=1"
-)
+INTERPRETED = pytest.mark.skipif(not triton.knobs.runtime.interpret, reason="needs a GPU, or TRITON_INTERPRET=1")
+pytestmark = pytest.mark.cuda if DEVICE == "cuda" else INTERPRETED
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 # Low (h, w), enlarged (H, W), labels (H, W): whole and broken factors, cut and repeated at the end, one pixel.
 SIZES = [
