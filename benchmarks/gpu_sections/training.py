@@ -75,7 +75,7 @@ class Clock(Callback):
             return
         torch.cuda.set_sync_debug_mode("default")
         self._listening.__exit__(None, None, None)
-        found = [one for one in self._caught if "synchroniz" in str(one.message)]
+        found = [one for one in self._caught if "called a synchronizing" in str(one.message)]
         self.waits = [f"{Path(one.filename).name}:{one.lineno}" for one in found]
 
 

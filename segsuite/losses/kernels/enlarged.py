@@ -24,9 +24,9 @@ from segsuite.losses.kernels.softmax import TILE, Sums, added_up, gradient, powe
 def _enlarged(
     low, labels, shift, of_log_p, of_sums, fraction_y, output_y, fraction_x, output_x,
     log_p_out, sums_out, corners_out,
-    N, C, h, w, H, W, K_y, K_x, ignore, low_n, low_c, low_h, low_w,
+    N, C, h, w, H, W, K_x, ignore, low_n, low_c, low_h, low_w,
     SHIFTED: tl.constexpr, SUMS: tl.constexpr, BACKWARD: tl.constexpr,
-    BLOCK_C: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_K: tl.constexpr,
+    K_y: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_G: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     """Forward or backward of enlarged logits; a program takes BLOCK_G cells of a row of cells of an image, and goes
     through the rows of pixels in them."""
@@ -149,9 +149,9 @@ def _launch_enlarged(
     _enlarged[grid](
         low_NChw, labels_NHW, shift_or(shift_C, log_p_NHW), log_p_NHW, sums_3, *tables,
         log_p_NHW, sums_3, log_p_NHW if corners is None else corners,
-        images, classes, height, width, *labels_NHW.shape[1:], *places, ignore_index, *low_NChw.stride(),
+        images, classes, height, width, *labels_NHW.shape[1:], places[1], ignore_index, *low_NChw.stride(),
         SHIFTED=shift_C is not None, SUMS=sums, BACKWARD=corners is not None,
-        BLOCK_C=power(classes), BLOCK_G=_cells(classes, places[1]), BLOCK_K=power(places[1], 1),
+        K_y=places[0], BLOCK_C=power(classes), BLOCK_G=_cells(classes, places[1]), BLOCK_K=power(places[1], 1),
     )  # fmt: skip
 
 
