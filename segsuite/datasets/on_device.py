@@ -23,6 +23,7 @@ from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.loader import Key, Sample, Samples, sample_seed
 from segsuite.datasets.transforms import COLOURS, MEAN_COLOUR, NEAREST, VOID, Drawn, Transform
 from segsuite.errors import ConfigError
+from segsuite.losses import kernels
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(len(COLOURS))
 BITS = 11  # of OpenCV's weights
@@ -83,7 +84,8 @@ def tables(drawn: Drawn, image: tuple[int, int], size: tuple[int, int]) -> dict[
 class DeviceData:
     """The images and labels of a dataset on a `device`, and the batches that are made of them there.
 
-    Images may differ in size; each is three bytes and its label one byte a pixel. Raises DataError as reading does.
+    Images may differ in size; each is three bytes and its label one byte a pixel. `contrast`: whether that step may be
+    drawn, which needs the mean of each image. Raises DataError as reading does.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class DeviceData:
         device: torch.device,
         threads: int = 1,
         progress: Callable[[int], None] = lambda done: None,
+        contrast: bool = True,
     ) -> None:
+        self.contrast = contrast
         self.shapes: list[tuple[int, int]] = []
         parts: list[tuple[np.ndarray, np.ndarray]] = []
         with ThreadPoolExecutor(max(1, threads)) as readers:  # decoding does not hold Python's lock
@@ -115,11 +119,22 @@ class DeviceData:
 
     def batch(self, drawn: Made) -> Made:
         """The images (N, 3, H, W) uint8, in channels_last, and labels (N, H, W) of the `tables` of N samples."""
-        return {
-            "image": _coloured(self._image(drawn), drawn["steps"], drawn["factors"]).permute(0, 3, 1, 2),
-            "label": self.label(drawn),
-            "index": drawn["index"],
-        }
+        if kernels.usable(self.pixels):
+            image_NHWC, label_NHW = self.by_kernel(drawn)
+        else:
+            image_NHWC = _coloured(self._image(drawn), drawn["steps"], drawn["factors"])
+            label_NHW = self.label(drawn)
+        return {"image": image_NHWC.permute(0, 3, 1, 2), "label": label_NHW, "index": drawn["index"]}
+
+    def by_kernel(self, drawn: Made) -> tuple[Tensor, Tensor]:
+        """Images (N, H, W, 3) and labels (N, H, W): the same by augment_kernel.py."""
+        from segsuite.datasets.augment_kernel import augmented
+
+        red, green, blue = map(int, MEAN_COLOUR)
+        return augmented(
+            *(self.pixels, self.ids, self.starts, self.widths, drawn),
+            *((red, green, blue, VOID), GREY, (BRIGHTNESS, CONTRAST, SATURATION), self.contrast),
+        )
 
     def label(self, drawn: Made) -> Tensor:
         """Labels alone."""
@@ -183,7 +198,7 @@ def load_on_device(
         return None
     reason, found = _reason_against(dataset, transform, device), None
     if reason is None:
-        found = DeviceData(dataset, device, threads)
+        found = DeviceData(dataset, device, threads, contrast=transform.strengths[CONTRAST] > 0)
         if transform.crop is None and len(set(found.shapes)) > 1:
             reason, found = "without augment.crop all images must have one size", None
     if reason is not None and wanted is True:

@@ -76,17 +76,7 @@ class SegmentationModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """A new epoch has no scores yet."""
         self.scores = None
-        self._try_algorithms(True)
         self._freeze_or_free_encoder()
-
-    def on_fit_end(self) -> None:
-        """What follows is no training."""
-        self._try_algorithms(False)
-
-    def _try_algorithms(self, in_training: bool) -> None:
-        """cuDNN tries all its algorithms for each new shape, and takes the fastest: in training, where shapes stay. For
-        one pass over images of many sizes the trials take longer than they save."""
-        torch.backends.cudnn.benchmark = in_training and self.settings.deterministic == "off"
 
     def _freeze_or_free_encoder(self) -> None:
         """A frozen encoder keeps its normalisation, too."""
@@ -159,8 +149,11 @@ class SegmentationModule(pl.LightningModule):
         return self._graph.fits(images_NCHW, labels_NHW)
 
     def backward(self, loss: torch.Tensor, *arguments: Any, **more: Any) -> None:
-        """A step that was replayed from a graph has its gradients."""
-        if loss.requires_grad:
+        """The gradients of a step that was replayed from a graph are there already; the trainer has just taken those of
+        the step before away."""
+        if self._graph is not None and not loss.requires_grad:
+            self._graph.give_gradients()
+        else:
             super().backward(loss, *arguments, **more)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -220,7 +213,6 @@ class SegmentationModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """An empty confusion matrix; only finite weights are validated."""
         self.know_all()
-        self._try_algorithms(False)
         self._matrix = torch.zeros_like(self._matrix)
 
     def validation_step(self, batch: list[Batch], batch_idx: int) -> None:
@@ -231,7 +223,6 @@ class SegmentationModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Scores of the whole split from one matrix, never averaged over batches."""
-        self._try_algorithms(True)
         if not self.trainer.sanity_checking:
             self.scores = Scores(self.ranks.sum(self._matrix).numpy())
             self.log("val/miou", float(self.scores.miou), sync_dist=True)

@@ -28,16 +28,19 @@ class StepGraph:
         return self._given is None or (images.shape, labels.shape) == tuple(one.shape for one in self._given)
 
     def run(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch; the gradients are in the parameters afterwards, and nothing is to be propagated."""
+        """The loss of a batch, with nothing to be propagated: `give_gradients` has its gradients."""
         if self._given is None:
             self._capture(images, labels)
         assert self._given is not None
         for static, given in zip(self._given, (images, labels), strict=True):
             static.copy_(given)
         self._graph.replay()
+        return self._loss.detach().clone()
+
+    def give_gradients(self) -> None:
+        """The parameters get the gradients of the last batch."""
         for parameter, gradient in self._gradients:
             parameter.grad = gradient
-        return self._loss.detach().clone()
 
     def _capture(self, images: Tensor, labels: Tensor) -> None:
         given = images.clone(), labels.clone()

@@ -67,4 +67,6 @@ class Fade(GuidedUpsampler):
         weights_NHWPT = softmax_inside(fine_NHWPT + coarse_NCHW.permute(0, 2, 3, 1)[:, :, :, None])
         reassembled_NCHW = reassemble(self.project_x(x_NCHW), weights_NHWPT, self.factor)
         gate_N1HW = F.interpolate(self.gate(x_NCHW).sigmoid(), scale_factor=float(self.factor), mode="nearest")
-        return torch.lerp(reassembled_NCHW, self.project_guide(guide_NCHW), gate_N1HW)
+        guide_NCHW = self.project_guide(guide_NCHW)
+        # CUDA's autocast interpolates in fp32, and lerp takes one type.
+        return torch.lerp(reassembled_NCHW, guide_NCHW.to(reassembled_NCHW.dtype), gate_N1HW.to(reassembled_NCHW.dtype))

@@ -1,5 +1,7 @@
 """segsuite.datasets.on_device: a batch made on a device is the one that the CPU's augmentation makes."""
 
+import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,15 @@ from segsuite.datasets.on_device import DeviceData, DrawnSamples
 from segsuite.datasets.transforms import Transform
 
 CPU = torch.device("cpu")
+
+
+def triton_runs() -> bool:
+    """On a GPU, or by its interpreter."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    return torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1"
+
+
 COLOURS = {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3}
 SETTINGS: dict[str, dict[str, Any]] = {
     "crop": {"crop": (32, 48)},
@@ -68,6 +79,21 @@ def both(dataset: SegmentationDataset, epochs: int, **settings: Any) -> list[tup
         assert torch.equal(ours["index"], expected["index"])
         found.append((expected["image"], ours["image"], expected["label"], ours["label"]))
     return found
+
+
+@pytest.mark.skipif(not triton_runs(), reason="needs a GPU, or TRITON_INTERPRET=1")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_kernel_makes_the_same_bytes(name: str) -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dataset, settings = Photos(), SETTINGS[name]
+    on_cpu, data = DeviceData(dataset, CPU), DeviceData(dataset, device, contrast="contrast" in settings)
+    drawn = DrawnSamples(Samples(dataset, 3, Transform(**settings)), on_cpu)
+    for epoch in range(2):
+        given = default_collate([drawn[epoch, index] for index in range(len(dataset))])
+        expected = on_cpu.batch(given)
+        image, label = data.by_kernel({name: value.to(device) for name, value in given.items()})
+        assert torch.equal(label.cpu(), expected["label"])
+        assert torch.equal(image.cpu().permute(0, 3, 1, 2), expected["image"])
 
 
 @pytest.mark.parametrize("name", SETTINGS)
