@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
     "io": GROUND,
+    "devices": set(),
     "families": GROUND,
     "yaml_io": GROUND | {"io"},
     "config": GROUND | {"io", "families", "yaml_io"} | FAMILIES,
@@ -34,10 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arms": SETTINGS | {"composition"},
     "experiment": SETTINGS | {"composition", "arms"},
     "upsamplers": GROUND | {"families"},
-    "losses": GROUND | {"families"},
+    "losses": GROUND | {"families", "devices"},
     "metrics": GROUND | {"families"},
     "encoders": GROUND | {"families"},
-    "datasets": GROUND | {"families", "io"},
+    "datasets": GROUND | {"families", "io", "devices"},
     "models": GROUND | {"families", "upsamplers", "encoders"},
     "checkerboard": GROUND | {"families", "io"} | FAMILIES,
     "inspect": PLANS | FAMILIES | {"checkerboard", "report"},
@@ -54,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 # What a login node calls: importing it must not bring in torch, nor a library that does.
 TORCH_FREE = PLANS - {""} | {"cli", "commands", "launch", "report", "stats"}
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "albumentations", "cv2", "wandb")
-DATASET_FILES_WITH_TORCH = {"transforms.py", "loader.py", "cache.py"}
+DATASET_FILES_WITH_TORCH = {"transforms.py", "loader.py", "on_device.py", "augment_kernel.py"}
 
 FORBIDDEN_WORDS = re.compile(r"(^|_)(utils?|helpers?|common|misc|managers?|handlers?|cfg)(_|$)")
 MAX_LINES = 300

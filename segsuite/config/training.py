@@ -137,8 +137,8 @@ class Execution(Settings):
     """How several processes share the training. ddp: each has the whole network; fsdp: weights and the optimizer's
     state are spread over GPUs."""
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """Processes that read and augment images, for each process that trains, at least 0; 0: it does so itself. auto: as
-    many as there are cores for it, at most 8, where a GPU trains and the data is not on it; else 0."""
+    """Processes that read and augment images, for each process that trains, at least 0; 0: it does so itself. auto:
+    where a GPU trains, as many as there are cores for it, at most 8, or 1 where the data is on it; else 0."""
     data_on_device: bool | Literal["auto"] = "auto"
     """Whether the training images are kept in the device's memory and augmented there, by the same random numbers:
     labels are the same, pixels within one of 256 levels a step. auto: on a GPU, where they take at most a quarter of

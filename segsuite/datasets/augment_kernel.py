@@ -12,10 +12,10 @@ BLOCK = 1024
 @triton.jit
 def _sampled(pixels, top, bottom, left, right, above, below, before, after):
     """A channel between four pixels, as OpenCV's weights of 11 bits round it."""
-    upper = tl.load(pixels + top + left).to(tl.int32) * before + tl.load(pixels + top + right).to(tl.int32) * after
-    lower = (
-        tl.load(pixels + bottom + left).to(tl.int32) * before + tl.load(pixels + bottom + right).to(tl.int32) * after
-    )
+    upper = tl.load(pixels + top + left).to(tl.int32) * before
+    upper += tl.load(pixels + top + right).to(tl.int32) * after
+    lower = tl.load(pixels + bottom + left).to(tl.int32) * before
+    lower += tl.load(pixels + bottom + right).to(tl.int32) * after
     found = ((above * (upper >> 4)) >> 16) + ((below * (lower >> 4)) >> 16)
     return tl.minimum(tl.maximum((found + 2) >> 2, 0), 255)
 
@@ -41,7 +41,8 @@ def _stepped(x, grey, mean, step, factor, BRIGHTNESS, CONTRAST, SATURATION):
 def _augment(
     pixels, ids, starts, widths, index, rows, columns, steps, factors, means, image_out, label_out, grey_out,
     H, W, void, fill_red, fill_green, fill_blue, RED: tl.constexpr, GREEN: tl.constexpr, BLUE: tl.constexpr,
-    BRIGHTNESS: tl.constexpr, CONTRAST: tl.constexpr, SATURATION: tl.constexpr, MEANS: tl.constexpr, BLOCK: tl.constexpr,
+    BRIGHTNESS: tl.constexpr, CONTRAST: tl.constexpr, SATURATION: tl.constexpr,
+    MEANS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """BLOCK pixels of a sample. With MEANS only the sum of their greys before the step of contrast is written."""
     block, n = tl.program_id(0), tl.program_id(1)
@@ -69,7 +70,7 @@ def _augment(
     green = tl.where(padding, fill_green, green).to(tl.float64)
     blue = tl.where(padding, fill_blue, blue).to(tl.float64)
     mean = tl.load(means + n)
-    grey_sum = tl.zeros((1,), tl.float64)
+    grey_sum = 0.0
     for k in tl.static_range(3):
         step, factor = tl.load(steps + n * 3 + k), tl.load(factors + n * 3 + k)
         grey = tl.floor((red * RED + green * GREEN + blue * BLUE) / 32768.0 + 0.5)
@@ -79,7 +80,7 @@ def _augment(
         green = _stepped(green, grey, mean, step, factor, BRIGHTNESS, CONTRAST, SATURATION)
         blue = _stepped(blue, grey, mean, step, factor, BRIGHTNESS, CONTRAST, SATURATION)
     if MEANS:
-        tl.store(grey_out + n * tl.num_programs(0) + block + tl.arange(0, 1), grey_sum)
+        tl.store(grey_out + n * tl.num_programs(0) + block, grey_sum)
     else:
         target = image_out + (n * H * W + at) * 3
         tl.store(target, red.to(tl.uint8), inside)
@@ -100,8 +101,8 @@ def augmented(
 ) -> tuple[Tensor, Tensor]:
     """Images (N, H, W, 3) and labels (N, H, W), uint8, of what `DeviceData` holds and is given.
 
-    padding: the colour and the label of what lies outside; grey: weights in 15 bits; colours: the numbers of brightness,
-    contrast and saturation among the steps; contrast: whether any sample may have that step.
+    padding: the colour and the label of what lies outside; grey: weights in 15 bits; colours: the numbers of
+    brightness, contrast and saturation among the steps; contrast: whether any sample may have that step.
     """
     rows, columns = drawn["rows"], drawn["columns"]
     images, height, width = len(rows), rows.shape[2], columns.shape[2]

@@ -22,8 +22,8 @@ from torch import Tensor
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.loader import Key, Sample, Samples, sample_seed
 from segsuite.datasets.transforms import COLOURS, MEAN_COLOUR, NEAREST, VOID, Drawn, Transform
+from segsuite.devices import runs_triton
 from segsuite.errors import ConfigError
-from segsuite.losses import kernels
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(len(COLOURS))
 BITS = 11  # of OpenCV's weights
@@ -119,7 +119,7 @@ class DeviceData:
 
     def batch(self, drawn: Made) -> Made:
         """The images (N, 3, H, W) uint8, in channels_last, and labels (N, H, W) of the `tables` of N samples."""
-        if kernels.usable(self.pixels):
+        if runs_triton(self.pixels):
             image_NHWC, label_NHW = self.by_kernel(drawn)
         else:
             image_NHWC = _coloured(self._image(drawn), drawn["steps"], drawn["factors"])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segsuite.losses import kernels
+from segsuite.devices import runs_triton
 
 
 def is_border(labels_NHW: Tensor, ignore_index: int = 255) -> Tensor:
@@ -36,7 +36,7 @@ def distance_to(mask_NHW: Tensor, radius: int) -> Tensor:
     left_NHW = column_W - torch.where(mask_NHW, column_W, -far).cummax(2).values
     right_NHW = torch.where(mask_NHW, column_W, far + width).flip(2).cummin(2).values.flip(2) - column_W
     row_NHW = torch.minimum(left_NHW, right_NHW).square()
-    if kernels.usable(row_NHW):
+    if runs_triton(row_NHW):
         from segsuite.losses.kernels.distance import nearest_over_rows
 
         nearest_NHW = nearest_over_rows(row_NHW, rows)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from segsuite.devices import runs_triton
 from segsuite.errors import DataError
-from segsuite.losses import kernels
 from segsuite.losses.strips import on_cpu
 
 
@@ -35,7 +35,7 @@ def count_classes_unchecked(labels_NHW: Tensor, num_classes: int, ignore_index: 
 def class_sums(labels_NHW: Tensor, num_classes: int, ignore_index: int, values_NHW: Tensor | None = None) -> Tensor:
     """fp64 (N, C) on any device but MPS, there fp32: the sum of `values_NHW` over the valid pixels of each class in
     each image, without values their number; likewise deterministic and without making the host wait."""
-    if kernels.usable(labels_NHW) and labels_NHW.numel():
+    if runs_triton(labels_NHW) and labels_NHW.numel():
         from segsuite.losses.kernels.classes import class_sums as by_kernel
 
         return by_kernel(labels_NHW, num_classes, ignore_index, values_NHW)

@@ -68,7 +68,8 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu
         chosen if on_device is None else DrawnSamples(chosen, on_device),
         indices,
         settings.train.batch_size,
-        0 if on_device is not None and execution.workers == "auto" else workers,
+        # What is drawn takes a worker a tenth of a millisecond an image, and the host of a small network as much again.
+        1 if on_device is not None and execution.workers == "auto" else workers,
         factors,
         ranks.rank,
         ranks.world,

@@ -15,7 +15,6 @@ from segsuite.errors import ConfigError
 from segsuite.families import resolve
 from segsuite.upsamplers import INITIALISATIONS, UPSAMPLERS, build_upsampler
 from segsuite.upsamplers.base import Upsampler
-from tests.cuda_autocast import cuda_autocast
 
 GUIDE_CHANNELS = 4
 STARTS = [(name, init) for name in UPSAMPLERS for init in ("random", *INITIALISATIONS.get(name, ()))]
@@ -154,15 +153,6 @@ def test_forward_and_backward_repeat_bit_for_bit_on_cpu(name: str) -> None:
     finally:
         torch.use_deterministic_algorithms(False)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-@every_upsampler
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_types_of_autocast_on_cuda_fit_together(name: str, dtype: torch.dtype) -> None:
-    x_NCHW = torch.randn(2, 3, 5, 7)
-    with cuda_autocast():
-        y_NCHW = make(name)(x_NCHW.to(dtype), guide=guide_of(x_NCHW, 2).to(dtype))
-    assert y_NCHW.isfinite().all()
 
 
 @pytest.mark.cuda

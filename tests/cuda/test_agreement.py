@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsuite.losses import build_loss
@@ -58,6 +58,9 @@ def test_an_upsampler_and_its_gradients_are_those_of_the_cpu(name: str) -> None:
 def test_a_network_and_its_gradient_are_those_of_the_cpu(case: str) -> None:
     torch.manual_seed(0)
     network = build_model(case.partition(",")[0], 5, **NETWORKS[case]).train()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.p = 0.0  # which units it drops is another draw on each device
     images = torch.randint(0, 256, (2, 3, 67, 93), dtype=torch.uint8)
     labels = torch.randint(0, 5, (2, 67, 93), dtype=torch.uint8)
     state = {name: value.clone() for name, value in network.state_dict().items()}
@@ -106,5 +109,5 @@ def test_direct_and_fused_losses_of_bf16_logits_agree(name: str, factor: int) ->
         direct_logits = build_upsampler("bilinear", 7, 7, factor).cuda()(low)
     for value in (build_loss(name)(direct_logits, labels), build_fused_loss(name)(LowLogits(low, size), labels)):
         (found,) = torch.autograd.grad(value, low)
-        assert float(value) == pytest.approx(float(expected), rel=5e-3)
+        assert float(value.detach()) == pytest.approx(float(expected.detach()), rel=5e-3)
         assert relative(found.float(), slope) < 1e-2
