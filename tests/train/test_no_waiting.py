@@ -31,6 +31,15 @@ WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equ
 BY_VALUE = ("pixels", "cross_entropy", "strips", "enlargement", "fused_cross_entropy", "labels")
 
 
+def callers(event: Any) -> list[str]:
+    """Names of the operations that an event of a profile is within."""
+    found = []
+    while event.cpu_parent is not None:
+        event = event.cpu_parent
+        found.append(event.name)
+    return found
+
+
 class Watching(Callback):
     """Counts the operations that need a value on the host, in all steps but the first two, in which norms and tables
     are made."""
@@ -47,9 +56,9 @@ class Watching(Callback):
         if batch_idx > 1:
             self.profile.__exit__(None, None, None)
             for event in self.profile.events() or []:
-                name, caller = event.name.removeprefix("aten::"), event.cpu_parent
+                name = event.name.removeprefix("aten::")
                 # The fused optimizers of CPUs read the number of the step, those of GPUs do not.
-                if name in WAITING and not (caller and caller.name.startswith("aten::_fused_")):
+                if name in WAITING and not any(caller.startswith("aten::_fused_") for caller in callers(event)):
                     self.found[name] += 1
 
 
