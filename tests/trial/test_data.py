@@ -107,14 +107,14 @@ def test_a_threshold_that_changes_nothing_is_an_error_that_says_what_would(
     [
         ("augment", {"crop_classes": {"probability": 0.3}}, "augment: crop_classes needs a crop"),
         ("augment", {"crop_classes": {"max_share": 0.7}}, "augment: crop_classes needs a crop"),
-        ("augment", {**AUGMENT, "crop_classes": {"probability": 2}}, "less than or equal to 1"),
-        ("augment", {**AUGMENT, "crop_classes": {"temperature": 0}}, "greater than 0"),
-        ("augment", {**AUGMENT, "crop_classes": {"tries": 0}}, "greater than or equal to 1"),
+        ("augment", {**AUGMENT, "crop_classes": {"probability": 2}}, "must be at most 1, not"),
+        ("augment", {**AUGMENT, "crop_classes": {"temperature": 0}}, "must be above 0, not 0"),
+        ("augment", {**AUGMENT, "crop_classes": {"tries": 0}}, "must be at least 1, not 0"),
         ("augment", {**AUGMENT, "crop_classes": {"maxshare": 0.7}}, "did you mean 'max_share'"),
         ("augment", {**AUGMENT, "crop_classes": 0.3}, "must be a mapping"),
-        ("train", {"repeat_threshold": 0}, "greater than 0"),
-        ("train", {"repeat_threshold": 1.5}, "less than or equal to 1"),
-        ("data", {**SHAPES, "rare_share": 0.2}, "less than or equal to 0.1"),
+        ("train", {"repeat_threshold": 0}, "must be above 0, not 0"),
+        ("train", {"repeat_threshold": 1.5}, "must be at most 1, not"),
+        ("data", {**SHAPES, "rare_share": 0.2}, "must be at most 0.1, not 0.2"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(section: str, given: dict[str, Any], message: str) -> None:
