@@ -54,7 +54,7 @@ class ConfigError(SegsuiteError):
         if len(parts) == 1:
             return parts[0]
         listed = "".join(f"\n  - {part.what}" + (f" ({part.where})" if part.where else "") for part in parts)
-        advice = "; ".join(dict.fromkeys(part.advice for part in parts if part.advice))
+        advice = "; ".join(dict.fromkeys(part.advice.rstrip(".") for part in parts if part.advice))
         error = cls(f"{len(parts)} things are wrong:{listed}", advice=advice)
         error.parts = tuple(parts)
         return error

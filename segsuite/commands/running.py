@@ -130,7 +130,7 @@ def _check(experiment: "Experiment", console: Any) -> None:
     what is known at once, then what reading every image finds."""
     from segsuite.io import store
     from segsuite.launch.check import check_data
-    from segsuite.launch.check_plan import check_plan
+    from segsuite.launch.check_plan import problems
     from segsuite.launch.data_changes import changes, seen_data
     from segsuite.launch.freeze import check_writable
     from segsuite.launch.notes import elsewhere
@@ -147,7 +147,8 @@ def _check(experiment: "Experiment", console: Any) -> None:
         raise ConfigError.of(found)
     for error in found:
         print(f"note: {error}", file=sys.stderr)
-    check_plan(experiment, trials)
+    if wrong := problems(experiment, trials, headers=False):
+        raise ConfigError.of(wrong)
     check_writable(experiment)
     check_data(experiment, console, trials)
 

@@ -38,10 +38,11 @@ class Checked:
         if experiment is None or used is None:
             return list(inconsistencies(self.audits))
         in_use = [one for one in self.audits if one.split in used.splits]
-        found = [*problems(experiment, used.trials), *data_problems(experiment, used, in_use)]
-        # What a few headers told is told again, with its count, by the audits.
-        of_samples = {problem.what for one in self.audits for problem in one.problems}
-        return list({(one.what, one.where): one for one in found if one.what not in of_samples}.values())
+        found = [
+            *problems(experiment, used.trials, headers=False),
+            *data_problems(experiment, used, in_use),
+        ]
+        return list({(one.what, one.where): one for one in found}.values())
 
     def raise_if_bad(self) -> None:
         """Raises one error that lists the first problems of each split and what else is wrong, if there are any."""

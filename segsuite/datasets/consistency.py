@@ -24,11 +24,13 @@ def depths_of(audits: Sequence[Audit]) -> dict[Depth, Found]:
 
 def unlike_depths(depths: dict[Depth, Found]) -> DataError:
     """The error for images that would be scaled differently."""
+    advice = "Save all of them with the same number of bits"
+    advice += "." if min(depths).bits == 8 else ", or set data.value_range, which gives all of them one scale."
     shown = "; ".join(f"{found.images} of {depth}, such as {found.place}" for depth, found in depths.items())
     return DataError(
         f"the images have different depths and would be scaled differently: {shown}",
         min(depths.values()).place,
-        "Save all of them with the same number of bits; images of 12 and 16 bits may stay if data.value_range is set.",
+        advice,
     )
 
 

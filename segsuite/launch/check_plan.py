@@ -20,15 +20,11 @@ if TYPE_CHECKING:
 HEADERS = 8
 
 
-def check_plan(experiment: Experiment, trials: Sequence[Trial] | None = None) -> None:
-    """Raises one error that lists all that is wrong (see `problems`), if anything is."""
-    found = problems(experiment, trials)
-    if found:
-        raise ConfigError.of(found)
-
-
-def problems(experiment: Experiment, trials: Sequence[Trial] | None = None) -> list[SegsuiteError]:
-    """All that is wrong with `trials` (by default all of the experiment), each once."""
+def problems(
+    experiment: Experiment, trials: Sequence[Trial] | None = None, headers: bool = True
+) -> list[SegsuiteError]:
+    """All that is wrong with `trials` (by default all of the experiment), each once. Without `headers` no image is
+    opened: for callers that read all of them afterwards."""
     chosen = experiment.trials if trials is None else trials
     found: list[SegsuiteError] = []
     for used in data_used(chosen):
@@ -36,7 +32,8 @@ def problems(experiment: Experiment, trials: Sequence[Trial] | None = None) -> l
         found += missing
         if "train" in datasets:
             found += _misfits(experiment, used, datasets["train"])
-        found += _headers(experiment, used, datasets)
+        if headers:
+            found += _headers(experiment, used, datasets)
     found += _weights(experiment, chosen)
     return list({(error.what, error.where): error for error in found}.values())
 
