@@ -91,7 +91,7 @@ def _retry(given: argparse.Namespace) -> int:
         return EXIT_DONE
     if given.on == "slurm":
         return _submit(given, experiment, chosen if named else None, again=True)
-    return _work(given, dataclasses.replace(experiment, trials=tuple(chosen)) if named else experiment)
+    return _work(given, experiment, chosen if named else None)
 
 
 def _check_place(given: argparse.Namespace) -> None:
@@ -101,15 +101,16 @@ def _check_place(given: argparse.Namespace) -> None:
             raise ConfigError(f"{option} is for a cluster", "the command line", advice)
 
 
-def _work(given: argparse.Namespace, experiment: "Experiment") -> int:
-    """Runs the experiment's trials on this machine."""
+def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence["Trial"] | None = None) -> int:
+    """Runs the experiment's trials on this machine, or only those `chosen`."""
     from segsuite.experiment import plural
     from segsuite.launch.display import Display
     from segsuite.launch.local import run
     from segsuite.report.tables import result_table
 
     display = Display()
-    _check(experiment, display.console)
+    _check(experiment, display.console, chosen)
+    experiment = experiment if chosen is None else dataclasses.replace(experiment, trials=tuple(chosen))
     _tell_failures(experiment.trials)
     outcome = run(experiment, display, given.workers, given.per_device, given.keep_going, given.fresh)
     if outcome.finished:
@@ -125,9 +126,9 @@ def _work(given: argparse.Namespace, experiment: "Experiment") -> int:
     return EXIT_FAILED if outcome.failed else EXIT_DONE
 
 
-def _check(experiment: "Experiment", console: Any) -> None:
-    """Raises an error that says all that keeps the trials without a result from running, before the first one starts:
-    what is known at once, then what reading every image finds."""
+def _check(experiment: "Experiment", console: Any, chosen: Sequence["Trial"] | None) -> None:
+    """Raises an error that says all that keeps the trials without a result (or those `chosen`) from running, before the
+    first one starts: what is known at once, then what reading every image finds."""
     from segsuite.io import store
     from segsuite.launch.check import check_data
     from segsuite.launch.check_plan import problems
@@ -136,7 +137,7 @@ def _check(experiment: "Experiment", console: Any) -> None:
     from segsuite.launch.notes import elsewhere
 
     states = {trial.id: store.state(trial.folder) for trial in experiment.trials}
-    trials = [trial for trial in experiment.trials if states[trial.id] != "finished"]
+    trials = [trial for trial in chosen or experiment.trials if states[trial.id] != "finished"]
     tell_changes(experiment)
     there = elsewhere(experiment)
     if there is not None:
@@ -178,7 +179,7 @@ def _submit(
     report = ["report", str(experiment.path.resolve()), *overrides]
     dry = given.dry_run or given.test_only
     if not dry:
-        _check(experiment, Console(highlight=False, soft_wrap=True))
+        _check(experiment, Console(highlight=False, soft_wrap=True), chosen)
     if again:
         cancelled = hold.cancel_held(experiment, only, dry)
         if cancelled:

@@ -267,3 +267,26 @@ def test_12_bits_have_a_scale_of_their_own(tmp_path):
     array = np.frombuffer(packed, np.uint8).reshape(1, 6)
     tiff(path, array, bits=[12], width=[4])
     np.testing.assert_allclose(read_image(path)[0, :, 0], [1, 0, 2048 / 4095, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("ending", "options"),
+    [
+        ("bmp", {}),
+        ("gif", {}),
+        ("webp", {"lossless": True}),
+        ("ppm", {}),
+        ("tga", {}),
+        ("jp2", {"irreversible": False}),
+    ],
+)
+def test_every_format_that_is_read_is_read_exactly(tmp_path, ending, options):
+    array = image_of() if ending != "gif" else np.dstack([GREY] * 3)
+    Image.fromarray(array if ending != "gif" else GREY).save(tmp_path / f"a.{ending}", **options)
+    np.testing.assert_array_equal(read_image(tmp_path / f"a.{ending}"), array)
+
+
+def test_a_jpeg_2000_of_more_bits_which_pil_would_stretch_is_refused(tmp_path):
+    Image.fromarray(WIDE).save(tmp_path / "a.jp2")
+    with pytest.raises(DataError, match="values of an unusual range"):
+        read_image(tmp_path / "a.jp2")

@@ -100,6 +100,15 @@ def test_run_says_it_and_trains_nothing_that_could_not_be_compared(
     assert not experiment.trials[2].folder.exists()
 
 
+def test_a_trial_that_is_run_again_is_compared_with_all(
+    experiment: Experiment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit()
+    code, _, error = called(capsys, "retry", "e.yaml", experiment.trials[3].id)
+    assert code == 2
+    assert SAID in error
+
+
 def test_run_says_it_when_all_have_finished(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     for trial in experiment.trials[2:]:
         finish(trial)
