@@ -48,10 +48,15 @@ class MaskValues:
 
 
 def check_classes(classes: Sequence[str]) -> None:
-    """Raises ConfigError unless they are 1 to 255 different names without void."""
+    """Raises ConfigError unless they are 1 to 255 different printable names without void."""
     repeated = [name for name, count in Counter(classes).items() if count > 1]
     if repeated:
         raise ConfigError(f"the class '{repeated[0]}' appears twice in classes", advice="name each class once")
+    unreadable = [name for name in classes if not name.strip() or not name.isprintable()]
+    if unreadable:
+        raise ConfigError(
+            f"the class name {unreadable[0][:80]!a} is not one printable line", advice="choose a plain name"
+        )
     if "void" in classes:
         raise ConfigError(
             "void is no class", advice='leave it out of classes, and map its raw values to "void" in values'

@@ -52,7 +52,17 @@ def test_a_wrong_meaning_is_told(values: dict[Any, str], said: str) -> None:
     assert caught.value.advice
 
 
-@pytest.mark.parametrize(("classes", "said"), [(["a", "a"], "'a' appears twice"), (["void"], "void is no class")])
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (["a", "a"], "'a' appears twice"),
+        (["void"], "void is no class"),
+        (["a", ""], "is not one printable line"),
+        (["a", "b\n"], "is not one printable line"),
+        (["a", "\x1b[31m"], "is not one printable line"),
+        ([], "0 classes"),
+    ],
+)
 def test_wrong_classes_are_told(classes: list[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         check_classes(classes)
