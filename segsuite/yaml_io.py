@@ -167,7 +167,7 @@ def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         what = f"the character U+{ord(text[error.position]):04X} is not allowed"
         raise ConfigError(what, f"{name}:{text.count(chr(10), 0, error.position) + 1}", "remove it") from error
     except RecursionError:
-        raise ConfigError("the YAML is nested too deeply", f"{name}:1", "write it flatter") from None
+        raise ConfigError("the YAML is nested too deeply", f"{name}:1", "use less nesting") from None
     finally:
         if loader is not None:
             loader.dispose()

@@ -39,12 +39,14 @@ def _plan(given: argparse.Namespace) -> int:
     listing = plan(experiment)
     unfinished = {trial["id"] for trial in listing["trials"] if trial["state"] != "finished"}
     wrong = problems(experiment, [trial for trial in experiment.trials if trial.id in unfinished])
-    told = notes(experiment, seen_data(experiment.trials, {trial["id"]: trial["state"] for trial in listing["trials"]}))
+    noted = notes(
+        experiment, seen_data(experiment.trials, {trial["id"]: trial["state"] for trial in listing["trials"]})
+    )
     if given.json:
         beside = {
             "set": changes_of_settings(experiment),
             "problems": as_json(wrong),
-            "notes": as_json(told),
+            "notes": as_json(noted),
         }
         print(json.dumps(listing | beside, indent=1))
         return EXIT_WRONG_USE if wrong else EXIT_DONE
@@ -60,7 +62,7 @@ def _plan(given: argparse.Namespace) -> int:
     print_rows(("id", "arm", "seed", "state"), rows)
     print(f"{plural(len(rows), 'trial')}: {experiment.size}, in {experiment.folder}")
     tell_changes(experiment)
-    print("".join(f"{line}\n" for line in in_lines(told)), end="", flush=True)
+    print("".join(f"{line}\n" for line in in_lines(noted)), end="", flush=True)
     if wrong:
         raise ConfigError.of(wrong)
     return EXIT_DONE

@@ -86,7 +86,7 @@ class FolderData(Settings):
     @classmethod
     def _two_classes(cls, value: Any) -> Any:
         if isinstance(value, tuple) and len(value) == 1:
-            raise ValueError(f"one class has nothing to be told from; for a binary mask write [background, {value[0]}]")
+            raise ValueError(f"one class is not enough; for a binary mask write [background, {value[0]}]")
         return value
 
     @field_validator("classes")

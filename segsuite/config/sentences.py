@@ -52,7 +52,7 @@ def must_be(expected: list[str], value: Any) -> str:
 
 def sentence(kind: str, context: Mapping[str, Any], value: Any) -> str:
     """The sentence for an error of pydantic of this `kind`, whose `context` holds its numbers; without the setting's
-    name, which stands before it."""
+    name, which comes before it."""
     if kind in EXPECTED:
         return must_be([EXPECTED[kind]], value)
     got = shown(value)

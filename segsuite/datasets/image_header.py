@@ -40,7 +40,7 @@ NO_IMAGES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"<", 0, "a web page or XML", DAMAGED),
     (b"{", 0, "JSON", f"Draw its polygons into a mask. {_TO_PNG}."),
 )
-"""Beginning, the byte where it stands, what it is, what to do."""
+"""First bytes, their offset in the file, what it is, what to do."""
 
 
 class Depth(NamedTuple):
@@ -165,9 +165,9 @@ def check_orientation(orientation: int, path: Path, what: str) -> None:
     """Raises DataError for an image or mask that is shown otherwise than it is stored."""
     if orientation != 1:
         raise DataError(
-            f"{what} is stored turned: viewers turn or mirror it (EXIF orientation {orientation}), the suite does not",
+            f"{what} has EXIF orientation {orientation}: viewers rotate or mirror it, the suite does not",
             str(path),
-            "Turn the pixels for good (`mogrify -auto-orient FILE`), or remove the tag if the mask fits without it.",
+            "Rotate the pixels for good (`mogrify -auto-orient FILE`), or remove the tag if the mask fits without it.",
         )
 
 

@@ -54,7 +54,7 @@ def _decode(path: Path, what: str) -> tuple[Image.Image, Header]:
         check_orientation(orientation_of(image), path, what)
     if header.alpha or (what == "image" and image.mode == "P" and "transparency" in image.info):
         _check_opaque(image, path, what)
-    # Opaque, or told by the value itself; PIL warns about it for palette images.
+    # Opaque, or a function of the value itself; PIL warns about it for palette images.
     image.info.pop("transparency", None)
     return image, header
 
@@ -64,7 +64,7 @@ def _check_opaque(image: Image.Image, path: Path, what: str) -> None:
     low, high = seen.getchannel(len(seen.getbands()) - 1).getextrema()
     if low != 255:
         raise DataError(
-            f"{what} has a band more than its colours (transparency) with values {low} to {high}; it would be lost",
+            f"{what} has a transparency (alpha) band with values {low} to {high}, which would be lost",
             str(path),
             "Save it without transparency (`mogrify -alpha off FILE`) if the colours below are the right ones.",
         )

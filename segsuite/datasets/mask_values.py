@@ -114,7 +114,7 @@ def _check_apart(intervals: Sequence[Range]) -> None:
         if next_low <= high:
             one, other = (f"{a}" if a == b else f"{a}-{b}" for a, b in ((low, high), (next_low, next_high)))
             raise ConfigError(
-                f'the raw value {next_low} is in both "{one}" and "{other}"', advice="let ranges not overlap"
+                f'the raw value {next_low} is in both "{one}" and "{other}"', advice="make the ranges not overlap"
             )
 
 

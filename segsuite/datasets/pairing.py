@@ -74,7 +74,7 @@ def files_of(folder: Path, pattern: str) -> list[str]:
     broken = [name for name in sorted(set(names) - set(found)) if not (folder / name).exists()]
     if broken:
         raise DataError(
-            f"{len(broken)} files are links to nothing, the first is {broken[0]}",
+            f"{len(broken)} files are broken links, the first is {broken[0]}",
             str(folder),
             "Restore what they point to, or remove them.",
         )
@@ -91,7 +91,7 @@ def _matching(folder: Path, pattern: str) -> list[str]:
 
 
 def regular_files(folder: Path) -> set[str]:
-    """Names of the files in `folder`; links to nothing are none. The listing says it of all files at once: on a network
+    """Names of the files in `folder`; broken links are none. The listing says it of all files at once: on a network
     file system asking for one after the other takes minutes."""
     with os.scandir(folder) as entries:
         return {entry.name for entry in entries if entry.is_file()}

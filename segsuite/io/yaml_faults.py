@@ -33,7 +33,7 @@ def fault(said: str, line: str) -> tuple[str, str]:
     item = re.search(rf"[\[{{,:]\s*(\{{[^}}\s]*\}}[^\s,\]}}]+|(?:{special})[^\s,\]}}]*)", line)
     item = item or re.match(rf"((?:{special})\S*)", value)
     if "\\t" in said or "'\t'" in said or line.startswith("\t"):
-        return "a tab stands where YAML takes only spaces", "replace each tab by spaces"
+        return "there is a tab where YAML takes only spaces", "replace each tab by spaces"
     if item is not None and item[1][0] == "{":
         return "a value that begins with { is a mapping", f"{QUOTES}: '{item[1]}'"
     if item is not None:
@@ -41,7 +41,7 @@ def fault(said: str, line: str) -> tuple[str, str]:
     if "unknown escape" in said:
         return "a backslash within double quotes is an escape", "use single quotes, or / in paths"
     if "mapping values are not allowed" in said:
-        return "a colon where none can be", f"if it is part of a value, {QUOTES}; else {LAYOUT}"
+        return "a colon is not allowed here", f"if it is part of a value, {QUOTES}; else {LAYOUT}"
     if re.search(r"\s#", line) and ("stream end" in said or "but got" in said or "but found" in said):
         return "what follows a # after a space is a comment", f"if it is part of a value, {QUOTES}"
     if "stream end" in said or "end of stream" in said:
@@ -50,5 +50,5 @@ def fault(said: str, line: str) -> tuple[str, str]:
     if "sequence entries are not allowed" in said:
         return "a list begins in the middle of a line", "begin each `- item` on a line of its own, or write [a, b]"
     if "<block end>" in said or "<document start>" in said:
-        return "this line is indented otherwise than those above that it belongs to", "indent them alike"
+        return "this line is indented differently from the lines above that it belongs to", "indent them alike"
     return f"not valid YAML: {said}", LAYOUT

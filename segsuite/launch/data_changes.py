@@ -20,7 +20,7 @@ Fingerprints = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The trials that saw other data than `place` holds now; `unknown`: why that cannot be told."""
+    """The trials that saw other data than `place` holds now; `unknown`: why that is not known."""
 
     place: str
     changed: tuple[Trial, ...]

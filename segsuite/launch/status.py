@@ -64,7 +64,7 @@ class Status:
         return found | {"notes": self._notes(), "trials": trials}
 
     def _notes(self) -> list[dict[str, str]]:
-        """What is told beside the states; looked for once, since it may read files of the data."""
+        """What is said beside the states; looked for once, since it may read files of the data."""
         if self._told is None:
             self._told = as_json(notes(self.experiment, self._seen))
         return self._told

@@ -106,7 +106,7 @@ ODD: dict[str, tuple[Callable[[], Any], str, str, bool]] = {
         "different depths and would be scaled differently: 1 of 16 bits, such as",
         True,
     ),
-    "RGBA": (lambda: tree(four_bands), "png", "a band more than its colours (transparency) with values 0 to 47", False),
+    "RGBA": (lambda: tree(four_bands), "png", "a transparency (alpha) band with values 0 to 47", False),
     "RGB and infrared": (
         lambda: tree(
             lambda p, n: tiff(p, np.dstack([image_of(n), image_of(9)[:, :, 0]]), photometric=[2], extra=[0]), "tif"
@@ -134,20 +134,20 @@ ODD: dict[str, tuple[Callable[[], Any], str, str, bool]] = {
     "EXIF": (
         lambda: tree(rotated, "jpg"),
         "jpg",
-        "stored turned: viewers turn or mirror it (EXIF orientation 6)",
+        "image has EXIF orientation 6: viewers rotate or mirror it",
         True,
     ),
     "turned TIFF": (
         lambda: tree(lambda p, n: tiff(p, image_of(n), orientation=[3]), "tif"),
         "tif",
-        "stored turned: viewers turn or mirror it (EXIF orientation 3)",
+        "image has EXIF orientation 3: viewers rotate or mirror it",
         True,
     ),
     "mask without image": (mask_too_many, "png", "1 of 4 masks have no image of the same name: train/m/9.png", True),
     "broken link": (
         lambda: first(broken_link),
         "png",
-        "1 files are links to nothing, the first is train/i/0.png",
+        "1 files are broken links, the first is train/i/0.png",
         True,
     ),
     "only void": (void_only, "png", "all masks of split train hold nothing but void", False),

@@ -34,7 +34,7 @@ def _weights(experiment: Experiment) -> Iterator[Check]:
     models = [trial.settings.model for trial in experiment.trials]
     wanted = {(getattr(model, "encoder", None), getattr(model, "weights", "none")) for model in models}
     for weights in sorted({str(weights) for encoder, weights in wanted if encoder}):
-        with contextlib.suppress(ConfigError):  # told above
+        with contextlib.suppress(ConfigError):  # reported above
             file = named_file(weights)
             if file is not None:
                 yield ok("weights", str(file))
