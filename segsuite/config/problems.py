@@ -39,13 +39,18 @@ def problems_of(
     """One error for each setting that is wrong; `where(path)` is the file and line that a value came from."""
     found = [_found(dict(item), values) for item in error.errors(include_url=False)]
     found = [one for one in found if not _is_long_enough(one)]
-    # Of a setting that may be of several types, pydantic tells of each one that the value is not of it.
+    # Of a setting that may be of several types, or a word, pydantic tells of each one that the value is not of it.
     expected: dict[KeyPath, list[str]] = {}
     for one in found:
         if (wanted := expectation(one.kind)) is not None and not one.missing:
             expected.setdefault(one.path, []).append(wanted)
+    others = {one.path for one in found if one.kind != "literal_error"}
+    of_several = [one for one in found if one.kind == "literal_error" and one.path in others]
+    for one in of_several:
+        if one.path in expected:
+            expected[one.path] += _words(one)
     problems: dict[tuple[str, str], ConfigError] = {}
-    for one in found:
+    for one in (one for one in found if one not in of_several):
         what, place = _problem(one, expected.get(one.path, []), where, settings)
         problems.setdefault((what, place), ConfigError(what, place, ADVICE))
     return list(problems.values())
@@ -93,8 +98,7 @@ def _problem(
     if one.kind in ("union_tag_invalid", "union_tag_not_found"):
         return _tag(one, where)
     if one.kind == "literal_error":
-        valid = [tag.strip(" '") for tag in str(one.context.get("expected", "")).replace(" or ", ", ").split(",")]
-        return f"{start}{unknown_name('value', str(one.value), valid)}", place
+        return f"{start}{unknown_name('value', str(one.value), _words(one))}", place
     if one.kind in ("unknown_name", "value_error"):  # our own words
         message = one.message.removeprefix("Value error, ")
         ours = one.kind == "unknown_name" or isinstance(one.value, dict | list)
@@ -102,6 +106,11 @@ def _problem(
     if expected and expectation(one.kind) is not None:
         return f"{name} {must_be(expected, one.value)}", place
     return f"{name} {sentence(one.kind, one.context, one.value)}", place
+
+
+def _words(one: _Found) -> list[str]:
+    """The words that a setting may be."""
+    return [word.strip(" '") for word in str(one.context.get("expected", "")).replace(" or ", ", ").split(",")]
 
 
 def _tag(one: _Found, where: Callable[[KeyPath], str]) -> tuple[str, str]:

@@ -6,15 +6,15 @@ UPerNet), or at the encoder's end when an image is no larger than its stride.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.func import functional_call
 
 from segsuite.config import TrialSettings
-from segsuite.datasets.base import FileDataset
+from segsuite.datasets.base import FileDataset, SegmentationDataset
 from segsuite.datasets.image_header import read_header
-from segsuite.datasets.loader import Samples
 from segsuite.errors import ConfigError
 from segsuite.models.network import SegmentationNetwork
 from segsuite.trial.data import TrialData
@@ -92,16 +92,14 @@ def smallest_sizes(data: TrialData, settings: TrialSettings) -> list[Size]:
     overfit = settings.train.overfit_batches > 0
     if settings.augment.crop is not None and not overfit:
         return [settings.augment.crop]
-    samples = data.training.dataset
-    assert isinstance(samples, Samples)
+    samples: Any = data.training.dataset  # on the host or on the device
     low = 1.0 if overfit else settings.augment.scale[0]
-    sizes = set(_sizes(samples, data.training.sampler.indices))
+    sizes = set(_sizes(samples.dataset, data.training.sampler.indices))
     by_area = sorted(sizes, key=lambda size: size[0] * size[1])[:MOST_SIZES]
     return [(max(1, int(height * low)), max(1, int(width * low))) for height, width in by_area]
 
 
-def _sizes(samples: Samples, indices: Iterable[int]) -> Iterable[Size]:
-    dataset = samples.dataset
+def _sizes(dataset: SegmentationDataset, indices: Iterable[int]) -> Iterable[Size]:
     if not isinstance(dataset, FileDataset):
         height, width = dataset.read(next(iter(indices)))[1].shape
         return [(height, width)]

@@ -101,6 +101,9 @@ def test_no_wrong_value_of_any_setting_is_told_in_pydantics_words() -> None:
         ),
         ({"augment": {"scale": [1]}}, "augment.scale needs at least 2 values, not [1]"),
         ({"loss": 5}, "loss must be a mapping, not 5"),
+        ({"execution": {"workers": "two"}}, "execution.workers must be a whole number or auto, not the text 'two'"),
+        ({"execution": {"workers": "5"}}, "must be a whole number or auto, not the text '5': remove the quotes"),
+        ({"execution": {"workers": -1}}, "execution.workers must be at least 0, not -1"),
         ({"model": {"name": "smp/Unet", "options": {"a": {"b": 1}}}}, "model.options.a must be"),
     ],
 )
@@ -111,3 +114,5 @@ def test_a_wrong_value_is_told_with_what_it_must_be(values: dict[str, Any], sent
 def test_a_setting_of_several_types_is_told_once() -> None:
     what = told(model={"name": "smp/Unet", "options": {"a": {"b": 1}}})
     assert what.count("model.options.a") == 1
+    for wrong in ("two", -1, None, [1], True):
+        assert told(execution={"workers": wrong}).count("execution.workers") == 1
