@@ -34,7 +34,7 @@ def expand(composed: Composed, experiment: str) -> dict[str, dict[str, Point]]:
     for point in _excluded(composed, points):
         name = ", ".join(choice.label for choice in point.values()) or experiment
         if name in arms:
-            advice = "remove a value that stands twice, or name them: {first: {setting: value}, second: ...}"
+            advice = "remove a value that appears twice, or name them: {first: {setting: value}, second: ...}"
             raise ConfigError(f"two arms are called '{name}'", where, advice)
         arms[name] = point
     return arms

@@ -13,18 +13,38 @@ from segsuite import yaml_io
 from segsuite.config import TrialSettings
 from segsuite.config.base import models_in
 from segsuite.errors import ConfigError, Problems, unknown_name
+from segsuite.io.paths import as_written
 
 KeyPath = tuple[str | int, ...]
+NOT_SET = object()
 EXPERIMENT_KEYS = ("name", "question", "defaults", "compare", "exclude", "seeds", "baseline", "runs_root")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What one `--set` did: the value that the files give, or None where they give none, and the value now."""
+
+    key: str
+    was: Any
+    was_set: bool
+    now: Any
+
+    @property
+    def words(self) -> str:
+        """`train.epochs: 20 -> 5`."""
+        was = yaml_io.in_line(self.was) if self.was_set else "(default)"
+        now = yaml_io.in_line(self.now)
+        return f"{self.key}: {now}, as in the file" if was == now else f"{self.key}: {was} -> {now}"
 
 
 @dataclass
 class Composed:
-    """Plain values and, for each key path, `file:line` or `--set` that it came from."""
+    """Plain values and, for each key path, `file:line` or `--set` that it came from; what each `--set` changed."""
 
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, str] = field(default_factory=dict)
     file: str = ""
+    changes: list[Change] = field(default_factory=list)
 
     def where(self, path: KeyPath) -> str:
         """The place of `path`, or of the nearest part above it that has one."""
@@ -79,20 +99,25 @@ class Composed:
 
     def assign(self, values: dict[str, Any], key: str, value: Any, where: str) -> None:
         """Sets the dotted `key`, by the rules of `merge`; `model.name: x` alone keeps the other settings."""
+        at, last = self._parent_of(values, key, where), key.rpartition(".")[2]
+        at[last] = _overlaid(at.get(last), value)
+
+    def _parent_of(self, values: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+        """The mapping in `values` that holds, or will hold, the dotted `key`."""
         self.check_key(key, where)
-        *parents, last = key.split(".")
         at = values
-        for parent in parents:
+        for parent in key.split(".")[:-1]:
             inner = at.setdefault(parent, {})
             if not isinstance(inner, dict):
                 raise ConfigError(
                     f"'{key}' cannot be set: {parent} holds {inner!r}, not a mapping", where, f"set {parent} as a whole"
                 )
             at = inner
-        at[last] = _overlaid(at.get(last), value)
+        return at
 
     def override(self, text: str) -> None:
-        """Applies one `key=value` of the command line."""
+        """Applies one `key=value` of the command line. A mapping replaces all that is at its key: what is typed is
+        what is trained, without settings of a file that nobody sees there."""
         key, equals, value = text.partition("=")
         where = f"--set {text if len(text) <= 200 else text[:200] + '...'}"
         if not equals or not key:
@@ -101,6 +126,7 @@ class Composed:
         if key == "defaults":
             raise ConfigError("--set cannot name other defaults", where, "write a YAML of its own that names them")
         if key in EXPERIMENT_KEYS:
+            self._note(key, given)
             self.values[key] = given
             self._set_origin((key,), where)
             return
@@ -112,9 +138,17 @@ class Composed:
                 where,
                 f"set what is compared, e.g. --set 'compare={{{overlap}: [a, b]}}'",
             )
-        self.assign(self.values, key, given, where)
+        self._note(key, given)
+        self._parent_of(self.values, key, where)[path[-1]] = copy.deepcopy(given)
+        self._forget(path)
         for leaf in paths:
             self._set_origin(leaf, where)
+
+    def _note(self, key: str, now: Any) -> None:
+        at: Any = self.values
+        for part in key.split("."):
+            at = at.get(part, NOT_SET) if isinstance(at, dict) else NOT_SET
+        self.changes.append(Change(key, None if at is NOT_SET else copy.deepcopy(at), at is not NOT_SET, now))
 
     def _set_origin(self, path: KeyPath, where: str) -> None:
         self._forget(path)
@@ -166,7 +200,11 @@ def _add(composed: Composed, path: Path, above: tuple[Path, ...]) -> None:
             "for example `defaults: base/camvid.yaml`",
         )
     for index, parent in enumerate(parents):
-        below, place = path.parent / parent, source.where(("defaults", index))
+        place = source.where(("defaults", index))
+        try:
+            below = path.parent / as_written(parent)
+        except ConfigError as error:
+            raise ConfigError(f"defaults: {error.what}", place, error.advice) from None
         if not os.path.isfile(below):
             advice = f"{yaml_io.similar(below)} (defaults are relative to the file that names them)"
             raise ConfigError(f"there is no file {below}", place, advice)

@@ -25,6 +25,8 @@ class SegsuiteError(Exception):
     """
 
     exit_code = EXIT_FAILED
+    parts: "tuple[SegsuiteError, ...]" = ()
+    """The single problems of an error that lists several."""
 
     def __init__(self, what: str, where: str = "", advice: str = "") -> None:
         self.what, self.where, self.advice = what, where, advice
@@ -40,20 +42,19 @@ class SegsuiteError(Exception):
 
 
 class ConfigError(SegsuiteError):
-    """A setting, a name or a YAML file is wrong. `parts` are the single problems of an error that lists several."""
+    """A setting, a name or a YAML file is wrong."""
 
     exit_code = EXIT_WRONG_USE
-    parts: "tuple[ConfigError, ...]" = ()
 
     @classmethod
-    def of(cls, problems: "Iterable[ConfigError]") -> "ConfigError":
+    def of(cls, problems: "Iterable[SegsuiteError]") -> "SegsuiteError":
         """One error that lists all problems, each once and with its place; a single problem stays as it is."""
         single = [part for problem in problems for part in problem.parts or (problem,)]
         parts = list({(part.what, part.where): part for part in single}.values())
         if len(parts) == 1:
             return parts[0]
         listed = "".join(f"\n  - {part.what}" + (f" ({part.where})" if part.where else "") for part in parts)
-        advice = "; ".join(dict.fromkeys(part.advice for part in parts if part.advice))
+        advice = "; ".join(dict.fromkeys(part.advice.rstrip(".") for part in parts if part.advice))
         error = cls(f"{len(parts)} things are wrong:{listed}", advice=advice)
         error.parts = tuple(parts)
         return error

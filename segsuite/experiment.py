@@ -13,6 +13,7 @@ from segsuite.composition import EXPERIMENT_KEYS, Composed, compose
 from segsuite.config import TrialSettings, trial_id, validate
 from segsuite.errors import ConfigError, Problems, unknown_name
 from segsuite.io.names import check_slug
+from segsuite.io.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     problems.attempt(None, _check_keys, composed)
     name = problems.attempt(path.stem, _name, composed, path)
     question = problems.attempt("", _text, composed, "question", "")
-    root = problems.attempt("runs", _runs_root, composed)
+    root = problems.attempt(Path("runs"), _runs_root, composed)
     seeds = problems.attempt((0,), _seeds, composed)
     arms = problems.attempt({}, expand, composed, name)
     baseline = problems.attempt(None, find_baseline, composed, arms) if arms else None
@@ -77,7 +78,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         problems.attempt(None, _settled, base, {}, composed)
     problems.raise_all()
 
-    trials, folder = [], Path(root) / name
+    trials, folder = [], root / name
     seen: dict[str, str] = {}
     for seed, (arm, point) in itertools.product(seeds, arms.items()):
         settings = settled[arm]
@@ -153,17 +154,19 @@ def _seeds(composed: Composed) -> tuple[int, ...]:
         what = f"seeds must be a list of whole numbers from 0 to {2**32 - 1}, not {seeds!r}"
         raise ConfigError(what, where, "for example `seeds: [0, 1, 2]`")
     if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"a seed stands twice in {seeds}", where, "the same seed gives the same result: remove one")
+        raise ConfigError(f"a seed appears twice in {seeds}", where, "the same seed gives the same result: remove one")
     return tuple(seeds)
 
 
-def _runs_root(composed: Composed) -> str:
-    root = _text(composed, "runs_root", "runs")
+def _runs_root(composed: Composed) -> Path:
+    """The absolute folder, so that every message and every process means the same one."""
+    root, where = _text(composed, "runs_root", "runs"), composed.where(("runs_root",))
     if not root.isprintable() or not root:
-        raise ConfigError(
-            f"runs_root {root[:80]!a} is not a folder's name", composed.where(("runs_root",)), "for example `runs`"
-        )
-    return root
+        raise ConfigError(f"runs_root {root[:80]!a} is not a folder's name", where, "for example `runs`")
+    try:
+        return expanded(root)
+    except ConfigError as error:
+        raise ConfigError(f"runs_root: {error.what}", where, error.advice) from None
 
 
 def _text(composed: Composed, key: str, default: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from segsuite.errors import ConfigError, nearest
+from segsuite.io.text_files import NotUtf8, utf8
+from segsuite.io.yaml_faults import colour_as_comment, fault
 
 KeyPath = tuple[str | int, ...]
 
@@ -87,11 +89,12 @@ class Source:
 def read_file(path: Path) -> Source:
     """Reads a YAML file. Raises ConfigError with file:line for a missing file, bad YAML or a duplicate key."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = utf8(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(f"there is no file {path}", f"the folder {path.parent.resolve()}", similar(path)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"the file is not UTF-8 text: {error}", str(path), "name a YAML file") from error
+    except NotUtf8 as error:
+        advice = "name a YAML file, saved as UTF-8"
+        raise ConfigError(f"the file cannot be read: {error.what}", f"{path}:{error.line}", advice) from None
     except OSError as error:
         raise ConfigError(f"cannot read the file: {error.strerror}", str(path), "name a YAML file") from error
     return read_text(text, str(path))
@@ -102,17 +105,24 @@ def read_text(text: str, name: str) -> Source:
     value, lines = _parse(text, name)
     value = {} if value is None else value
     if not isinstance(value, dict):
-        raise ConfigError("the file must hold `key: value` pairs", f"{name}:1", "see the experiments/ folder")
+        advice = "write a space after each colon" if re.match(r"[\w.]+:\S", text) else "see the experiments/ folder"
+        raise ConfigError("the file must hold `key: value` pairs", f"{name}:1", advice)
     return Source(value, lines, name)
 
 
 def read_value(text: str, name: str = "--set") -> Any:
-    """A value as on the right of `--set key=value`: `1e-3` is a float, `[a, b]` a list, plain words are strings.
+    """A value as on the right of `--set key=value`: `1e-3` is a float, `[a, b]` a list, plain words are strings, and so
+    are patterns of files, which a YAML file has in quotes.
 
-    >>> read_value("1e-3"), read_value("[no, 010]"), read_value("")
-    (0.001, ['no', 10], '')
+    >>> read_value("1e-3"), read_value("[no, 010]"), read_value(""), read_value("{split}/*.png")
+    (0.001, ['no', 10], '', '{split}/*.png')
     """
-    return _parse(text, name)[0] if text.strip() else ""
+    plain = text.strip()
+    if not plain or re.match(r"[*#]|\{split\}", plain):
+        return plain
+    value = _parse(text, name)[0]
+    # No comments on a command line: ` #1` is part of what is meant.
+    return plain if isinstance(value, str) and plain.startswith(f"{value} ") and "#" in plain else value
 
 
 def to_text(value: Any) -> str:
@@ -121,8 +131,23 @@ def to_text(value: Any) -> str:
     return str(dumped)
 
 
+def in_line(value: Any) -> str:
+    """`value` as YAML in one line.
+
+    >>> in_line({"name": "sgd", "momentum": 0.5}), in_line([1, 2]), in_line(None), in_line("5")
+    ('{name: sgd, momentum: 0.5}', '[1, 2]', 'null', "'5'")
+    """
+    dumped = str(
+        yaml.dump(value, None, _Dumper, sort_keys=False, allow_unicode=True, default_flow_style=True, width=1e9)
+    )
+    return dumped.removesuffix("\n").removesuffix("\n...")
+
+
 def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
     """The plain value in `text`, and the line of every key."""
+    if (line := colour_as_comment(text)) is not None:
+        what = "a # begins a comment, so that this colour is not read"
+        raise ConfigError(what, f"{name}:{line}", 'put the colour in quotes: "#ff0000": NAME')
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
@@ -135,21 +160,17 @@ def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         mark = error.problem_mark or error.context_mark
         if re.search("stream end|end of stream", error.problem or "") and error.context_mark is not None:
             mark = error.context_mark  # where the bracket or quote stands that is never closed, not the file's end
-        raise _invalid(error.problem or error.context, name, mark.line if mark else 0) from error
+        lines, number = text.splitlines(), mark.line if mark else 0
+        what, advice = fault(error.problem or error.context or "", lines[number] if number < len(lines) else "")
+        raise ConfigError(what, f"{name}:{number + 1}", advice) from error
     except yaml.reader.ReaderError as error:
         what = f"the character U+{ord(text[error.position]):04X} is not allowed"
-        raise _invalid(what, name, text.count("\n", 0, error.position)) from error
+        raise ConfigError(what, f"{name}:{text.count(chr(10), 0, error.position) + 1}", "remove it") from error
     except RecursionError:
-        raise _invalid("it is nested too deeply", name, 0) from None
+        raise ConfigError("the YAML is nested too deeply", f"{name}:1", "use less nesting") from None
     finally:
         if loader is not None:
             loader.dispose()
-
-
-def _invalid(what: str | None, name: str, line: int) -> ConfigError:
-    return ConfigError(
-        f"not valid YAML: {what}", f"{name}:{line + 1}", "check the indentation, colons and quotes there"
-    )
 
 
 class _Checked:
@@ -195,7 +216,7 @@ class _Checked:
             key = _whole_number(text) if kind == "int" else text
             if key in seen:
                 raise ConfigError(
-                    f"the key '{key}' stands twice",
+                    f"the key '{key}' appears twice",
                     f"{self.name}:{line}",
                     f"it is also on line {seen[key]}: remove one",
                 )

@@ -14,7 +14,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_seed_that_stands_twice_is_refused() -> None:
     error = refused("seeds: [0, 1, 0]\n")
-    assert "stands twice" in error.what
+    assert "appears twice" in error.what
     assert error.where == "e.yaml:4"
 
 

@@ -106,7 +106,7 @@ def test_what_is_written_is_read_back(value: dict[str, Any]) -> None:
 )
 def test_a_key_that_stands_twice_is_refused_with_both_lines(text: str, lines: tuple[int, int]) -> None:
     error = refused(text)
-    assert "stands twice" in error.what
+    assert "appears twice" in error.what
     assert (error.where, f"line {lines[1]}:" in error.advice) == (f"e.yaml:{lines[0]}", True)
 
 
@@ -224,7 +224,7 @@ def test_a_missing_file_names_the_nearest_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\x00", b"a: \xff\xfe\n"])
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "e.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match="not UTF-8"):
+    with pytest.raises(ConfigError, match=r"not UTF-8|zero bytes"):
         yaml_io.read_file(tmp_path / "e.yaml")
 
 

@@ -32,6 +32,12 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
+def tell_changes(experiment: "Experiment") -> None:
+    """Prints what each `--set` changed: a setting that one believes to have set is seen to be set."""
+    for change in experiment.composed.changes:
+        print(f"--set {change.words}")
+
+
 def trials_called(experiment: "Experiment", wish: str) -> list["Trial"]:
     """The trials of an arm, or the one of a run directory or of an id, of which the beginning is enough. Raises
     ConfigError when there is none, or several ids begin so."""

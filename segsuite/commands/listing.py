@@ -4,9 +4,9 @@ import argparse
 import json
 from typing import Any
 
-from segsuite.commands.experiments import on_experiment
+from segsuite.commands.experiments import on_experiment, tell_changes
 from segsuite.commands.printing import print_rows
-from segsuite.errors import EXIT_DONE, EXIT_FAILED
+from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_WRONG_USE, ConfigError
 
 
 def add(commands: Any) -> None:
@@ -21,6 +21,9 @@ def add(commands: Any) -> None:
 
 def _plan(given: argparse.Namespace) -> int:
     from segsuite.experiment import load, plural
+    from segsuite.launch.check_plan import problems
+    from segsuite.launch.data_changes import seen_data
+    from segsuite.launch.notes import as_json, changes_of_settings, in_lines, notes
     from segsuite.launch.status import plan
 
     experiment = load(given.experiment, given.overrides)
@@ -34,9 +37,19 @@ def _plan(given: argparse.Namespace) -> int:
             print(f"{'.'.join(map(str, path))}: {json.dumps(experiment.composed.value(path))}  # {where}")
         return EXIT_DONE
     listing = plan(experiment)
+    unfinished = {trial["id"] for trial in listing["trials"] if trial["state"] != "finished"}
+    wrong = problems(experiment, [trial for trial in experiment.trials if trial.id in unfinished])
+    noted = notes(
+        experiment, seen_data(experiment.trials, {trial["id"]: trial["state"] for trial in listing["trials"]})
+    )
     if given.json:
-        print(json.dumps(listing, indent=1))
-        return EXIT_DONE
+        beside = {
+            "set": changes_of_settings(experiment),
+            "problems": as_json(wrong),
+            "notes": as_json(noted),
+        }
+        print(json.dumps(listing | beside, indent=1))
+        return EXIT_WRONG_USE if wrong else EXIT_DONE
     rows = [
         (
             trial["id"],
@@ -48,6 +61,10 @@ def _plan(given: argparse.Namespace) -> int:
     ]
     print_rows(("id", "arm", "seed", "state"), rows)
     print(f"{plural(len(rows), 'trial')}: {experiment.size}, in {experiment.folder}")
+    tell_changes(experiment)
+    print("".join(f"{line}\n" for line in in_lines(noted)), end="", flush=True)
+    if wrong:
+        raise ConfigError.of(wrong)
     return EXIT_DONE
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from segsuite.commands.experiments import TRIALS_HELP, on_experiment, trials_called
+from segsuite.commands.experiments import TRIALS_HELP, on_experiment, tell_changes, trials_called
 from segsuite.commands.printing import show
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError, SegsuiteError
 
@@ -91,7 +91,7 @@ def _retry(given: argparse.Namespace) -> int:
         return EXIT_DONE
     if given.on == "slurm":
         return _submit(given, experiment, chosen if named else None, again=True)
-    return _work(given, dataclasses.replace(experiment, trials=tuple(chosen)) if named else experiment)
+    return _work(given, experiment, chosen if named else None)
 
 
 def _check_place(given: argparse.Namespace) -> None:
@@ -101,18 +101,16 @@ def _check_place(given: argparse.Namespace) -> None:
             raise ConfigError(f"{option} is for a cluster", "the command line", advice)
 
 
-def _work(given: argparse.Namespace, experiment: "Experiment") -> int:
-    """Runs the experiment's trials on this machine."""
+def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence["Trial"] | None = None) -> int:
+    """Runs the experiment's trials on this machine, or only those `chosen`."""
     from segsuite.experiment import plural
-    from segsuite.launch.check import check_data
     from segsuite.launch.display import Display
-    from segsuite.launch.freeze import check_writable
     from segsuite.launch.local import run
     from segsuite.report.tables import result_table
 
-    check_writable(experiment)
     display = Display()
-    check_data(experiment, display.console)
+    _check(experiment, display.console, chosen)
+    experiment = experiment if chosen is None else dataclasses.replace(experiment, trials=tuple(chosen))
     _tell_failures(experiment.trials)
     outcome = run(experiment, display, given.workers, given.per_device, given.keep_going, given.fresh)
     if outcome.finished:
@@ -126,6 +124,34 @@ def _work(given: argparse.Namespace, experiment: "Experiment") -> int:
         advice = f"mend it, then `segsuite retry {experiment.path}`; or add --keep-going"
         raise SegsuiteError(what, str(experiment.folder), advice)
     return EXIT_FAILED if outcome.failed else EXIT_DONE
+
+
+def _check(experiment: "Experiment", console: Any, chosen: Sequence["Trial"] | None) -> None:
+    """Raises an error that says all that keeps the trials without a result (or those `chosen`) from running, before the
+    first one starts: what is known at once, then what reading every image finds."""
+    from segsuite.io import store
+    from segsuite.launch.check import check_data
+    from segsuite.launch.check_plan import problems
+    from segsuite.launch.data_changes import changes, seen_data
+    from segsuite.launch.freeze import check_writable
+    from segsuite.launch.notes import elsewhere
+
+    states = {trial.id: store.state(trial.folder) for trial in experiment.trials}
+    trials = [trial for trial in chosen or experiment.trials if states[trial.id] != "finished"]
+    tell_changes(experiment)
+    there = elsewhere(experiment)
+    if there is not None:
+        print(f"note: {there}", file=sys.stderr)
+    found = changes(experiment, seen_data(experiment.trials, states, sys.maxsize), sys.maxsize)
+    if found and trials:
+        # What they would learn could be compared with nothing that is there.
+        raise ConfigError.of(found)
+    for error in found:
+        print(f"note: {error}", file=sys.stderr)
+    if wrong := problems(experiment, trials, headers=False):
+        raise ConfigError.of(wrong)
+    check_writable(experiment)
+    check_data(experiment, console, trials)
 
 
 def _tell_failures(trials: Sequence["Trial"]) -> None:
@@ -143,8 +169,6 @@ def _submit(
     from rich.console import Console
 
     from segsuite.experiment import plural
-    from segsuite.launch.check import check_data
-    from segsuite.launch.freeze import check_writable
     from segsuite.launch.slurm import estimate, hold
     from segsuite.launch.slurm.profile import read_profile
     from segsuite.launch.slurm.reconcile import submit
@@ -155,8 +179,7 @@ def _submit(
     report = ["report", str(experiment.path.resolve()), *overrides]
     dry = given.dry_run or given.test_only
     if not dry:
-        check_writable(experiment)
-        check_data(experiment, Console(highlight=False, soft_wrap=True))
+        _check(experiment, Console(highlight=False, soft_wrap=True), chosen)
     if again:
         cancelled = hold.cancel_held(experiment, only, dry)
         if cancelled:

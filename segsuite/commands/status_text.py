@@ -92,6 +92,8 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
         ]
     if on_cluster:
         text += _cluster(found["cluster"])
+    for note in found["notes"]:
+        text += [f"note: {note['what']}", f"  where: {note['where']}", f"  to do: {note['to_do']}"]
     counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items() if count)
     return [*text, f"{counts}, in {found['folder']}"]
 

@@ -1,9 +1,13 @@
 """What all settings have in common: frozen, unknown keys rejected, a sentence with unit and range under each field."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict
+
+from segsuite.errors import ConfigError
 
 # Field marks, read by `identity`: execution never changes a result, so it is not part of a trial's identity; of a
 # path only the file name is, so that an id is the same on every machine.
@@ -17,6 +21,16 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
+
+
+@contextlib.contextmanager
+def as_value_error() -> Iterator[None]:
+    """Turns a ConfigError in the body, of a check that is shared, into the error that pydantic takes from a
+    validator."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ValueError(f"{error.what}: {error.advice}" if error.advice else error.what) from None
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:

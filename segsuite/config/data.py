@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from segsuite.config.base import PATH, Settings
+from segsuite.config.base import PATH, Settings, as_value_error
+from segsuite.datasets.mask_values import check_classes, mask_values
 
 Size = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 Split = Literal["train", "val", "test"]
@@ -37,7 +38,8 @@ class CamvidData(Settings):
     name: Literal["camvid"]
     """Which dataset."""
     root: str = Field("data/camvid", json_schema_extra=PATH)
-    """Folder that holds train/ trainannot/ val/ valannot/ test/ testannot/, relative to the working directory."""
+    """Folder that holds train/ trainannot/ val/ valannot/ test/ testannot/, relative to the working directory; `~` and
+    $NAME are replaced."""
 
 
 class FolderData(Settings):
@@ -46,32 +48,60 @@ class FolderData(Settings):
     name: Literal["folder"]
     """Which dataset."""
     root: str = Field(json_schema_extra=PATH)
-    """Folder that globs and the CSV's paths are relative to."""
+    """Folder that globs and the CSV's paths are relative to, itself relative to the working directory; `~` and $NAME
+    are replaced."""
     classes: tuple[str, ...] = Field(min_length=2, max_length=255)
     """Class names in the order of their ids, 2 to 255."""
     images: str | None = None
-    """Glob of the images, relative to root; may hold {split}, e.g. `{split}/images/*.png`."""
+    """Glob of the images, relative to root; may hold {split}, e.g. `{split}/images/*.png`. The case of its ending does
+    not count: *.png also finds .PNG."""
     masks: str | None = None
     """Glob of the masks, paired with the images by file name; may hold {split}."""
     csv: str | None = None
     """CSV file with the columns image, mask and, if the split is fixed, split; instead of the globs."""
     values: dict[str, str] | None = None
-    """Raw mask value -> class name or `void`; keys are integers or colours such as "#ff0000". Default: value i is
-    class i."""
+    """Raw mask value -> class name or `void`; keys are integers, ranges such as "0-127" with both ends, or colours such
+    as "#ff0000". Default: value i is class i."""
     fractions: dict[Split, Annotated[float, Field(gt=0, le=1)]] | None = None
     """Share of each split, above 0, e.g. {train: 0.8, val: 0.2}, when the split is not fixed by {split} or by the
-    CSV; sum at most 1."""
+    CSV; sum at most 1. No split is left without an image."""
     split_seed: int = Field(0, ge=0)
     """Seed of the fractional split."""
     value_range: Range | None = None
-    """Raw values of a 16-bit image that become 0 and 1; default: the whole range of its type."""
+    """Raw values that become 0 and 1 in images of more than 8 bits, e.g. [0, 4095]; default: the whole range of their
+    bits."""
 
     @model_validator(mode="before")
     @classmethod
     def _keys_as_text(cls, value: Any) -> Any:
         # YAML reads `0:` and `255:` as integers, which JSON (and so the JSON Schema) cannot have as keys.
         if isinstance(value, dict) and isinstance(value.get("values"), dict):
-            value = {**value, "values": {str(key): item for key, item in value["values"].items()}}
+            given = value["values"]
+            value = {**value, "values": {str(key): item for key, item in given.items()}}
+            if len(value["values"]) < len(given):
+                raise ValueError("values holds a key both as a number and as text: remove one of the two")
+        return value
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _two_classes(cls, value: Any) -> Any:
+        if isinstance(value, tuple) and len(value) == 1:
+            raise ValueError(f"one class is not enough; for a binary mask write [background, {value[0]}]")
+        return value
+
+    @field_validator("classes")
+    @classmethod
+    def _class_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        with as_value_error():
+            check_classes(value)
+        return value
+
+    @field_validator("values")
+    @classmethod
+    def _meanings(cls, value: dict[str, str] | None, info: ValidationInfo) -> dict[str, str] | None:
+        if "classes" in info.data:  # else they are wrong themselves
+            with as_value_error():
+                mask_values(value, info.data["classes"])
         return value
 
     @model_validator(mode="after")

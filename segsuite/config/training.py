@@ -144,12 +144,13 @@ class Execution(Settings):
     labels are the same, pixels within one of 256 levels a step. auto: on a GPU, where they take at most a quarter of
     its free memory and are of 8 bits, without augment.hue."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads for computing of each process, at least 1; None: OMP_NUM_THREADS if set, else all cores."""
+    """CPU threads for computing of each process, at least 1; None: OMP_NUM_THREADS if set, else all cores. Workers
+    have one each."""
     cuda_graphs: bool = False
     """Whether a training step is replayed from a CUDA graph, which spares a small network the launching of its kernels;
     on one GPU, without accumulation or fp16-mixed, with augment.crop."""
     cache_images: bool = False
-    """Keep decoded images in memory: CamVid needs 0.3 GB."""
+    """Keep decoded images in memory, once for all workers: CamVid needs 0.3 GB."""
     evaluation_batch_size: int = Field(4, ge=1)
     """Images a step of each process in validation, at least 1; images of different sizes go one by one."""
     checkpoint_minutes: float = Field(5.0, gt=0)

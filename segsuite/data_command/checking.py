@@ -10,8 +10,11 @@ from rich.table import Table
 from segsuite.data_command.reading import reading
 from segsuite.data_command.targets import Target
 from segsuite.datasets.audit import Audit, audit
+from segsuite.datasets.consistency import inconsistencies
 from segsuite.datasets.overview import open_splits
-from segsuite.errors import DataError
+from segsuite.errors import ConfigError, DataError, SegsuiteError
+from segsuite.launch.check import data_problems
+from segsuite.launch.check_plan import problems
 
 
 @dataclass(frozen=True)
@@ -23,20 +26,35 @@ class Checked:
     missing: dict[str, str]
 
     @property
-    def problems(self) -> list[DataError]:
-        """All samples that cannot be used."""
-        return [problem for one in self.audits for problem in one.problems]
+    def problems(self) -> list[SegsuiteError]:
+        """All samples that cannot be used, and what is wrong with them together; for an experiment, also what it needs
+        and what its settings do not fit."""
+        return [*(problem for one in self.audits for problem in one.problems), *self.of_all]
+
+    @property
+    def of_all(self) -> list[SegsuiteError]:
+        """What is wrong beside single samples."""
+        experiment, used = self.target.experiment, self.target.used
+        if experiment is None or used is None:
+            return list(inconsistencies(self.audits))
+        in_use = [one for one in self.audits if one.split in used.splits]
+        found = [
+            *problems(experiment, used.trials, headers=False),
+            *data_problems(experiment, used, in_use),
+        ]
+        return list({(one.what, one.where): one for one in found}.values())
 
     def raise_if_bad(self) -> None:
-        """Raises one DataError that lists the first problems of each split, if there are any."""
-        bad = []
+        """Raises one error that lists the first problems of each split and what else is wrong, if there are any."""
+        bad: list[SegsuiteError] = []
         for one in self.audits:
             try:
                 one.raise_if_bad()
             except DataError as error:
                 bad.append(error)
+        bad += self.of_all
         if bad:
-            raise DataError("\n".join(error.what for error in bad), bad[0].where, bad[0].advice)
+            raise ConfigError.of(bad)
 
     def to_json(self) -> dict[str, Any]:
         """Everything by name."""
@@ -45,11 +63,12 @@ class Checked:
                 "images": len(one.names),
                 "sizes": _sizes(one),
                 "void_pixels": one.void_pixels,
-                "problems": [{"what": each.what, "where": each.where, "to_do": each.advice} for each in one.problems],
+                "problems": [_told(each) for each in one.problems],
             }
             for one in self.audits
         }
-        return {"name": self.target.name, "settings": self.target.options, "splits": splits, "missing": self.missing}
+        found = {"name": self.target.name, "settings": self.target.options, "splits": splits, "missing": self.missing}
+        return found | {"problems": [_told(each) for each in self.of_all]}
 
 
 def check(targets: Sequence[Target]) -> list[Checked]:
@@ -78,6 +97,10 @@ def check_table(found: Sequence[Checked]) -> Table:
         for name, why in one.missing.items():
             table.add_row(one.target.title, name, "-", "-", f"not there: {why}")
     return table
+
+
+def _told(error: SegsuiteError) -> dict[str, str]:
+    return {"what": error.what, "where": error.where, "to_do": error.advice}
 
 
 def _sizes(one: Audit) -> dict[str, int]:

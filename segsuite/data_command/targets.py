@@ -10,7 +10,8 @@ from segsuite.composition import Composed
 from segsuite.config import validate
 from segsuite.datasets import DATASETS
 from segsuite.errors import ConfigError, Problems, unknown_name
-from segsuite.experiment import load
+from segsuite.experiment import Experiment, load
+from segsuite.launch.data_used import DataUsed, data_used
 
 COMMAND_LINE = "the command line"
 EXAMPLE = "for example `segsuite data stats camvid --root FOLDER`"
@@ -20,11 +21,14 @@ ANY_MODEL = {"name": "unet"}
 
 @dataclass(frozen=True)
 class Target:
-    """A dataset by its name and settings; `where` says what named it."""
+    """A dataset by its name and settings; `where` says what named it, `experiment` and `used` how it is used if an
+    experiment did."""
 
     name: str
     options: dict[str, Any]
     where: str
+    experiment: Experiment | None = None
+    used: DataUsed | None = None
 
     @property
     def title(self) -> str:
@@ -56,11 +60,8 @@ def targets(target: str | None, root: str | None, overrides: Sequence[str]) -> l
 
 
 def _of_experiment(path: Path, overrides: Sequence[str]) -> list[Target]:
-    found: dict[str, Target] = {}
-    for trial in load(path, overrides).trials:
-        options = trial.settings.data.model_dump(exclude={"name"})
-        found.setdefault(trial.settings.data.model_dump_json(), Target(trial.settings.data.name, options, str(path)))
-    return list(found.values())
+    experiment = load(path, overrides)
+    return [Target(used.name, used.options, str(path), experiment, used) for used in data_used(experiment.trials)]
 
 
 def _of_name(name: str, overrides: Sequence[str]) -> Target:

@@ -1,14 +1,16 @@
 """Reads every sample once, before a trial spends time on them, and says all that is wrong at once."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.datasets.base import VOID, SegmentationDataset
+from segsuite.datasets.image_header import Depth
 from segsuite.errors import DataError
 from segsuite.io.atomic import write_json
 
@@ -18,13 +20,22 @@ Progress = Callable[[int, int], None]
 """Called with (samples done, samples in all) after each sample."""
 
 
+class Found(NamedTuple):
+    """How many images have something in common, which of the split is the first, and where it is."""
+
+    images: int
+    first: int
+    place: str
+
+
 @dataclass(frozen=True)
 class Audit:
     """What one split holds.
 
     `pixels` (C,) int64 pixels of each class; `void_pixels`; `presence` (N, C) bool: image n has class c;
     `sizes` (N, 2) int64 height and width, 0 where reading failed; `problems`: one error for each sample that
-    cannot be used.
+    cannot be used; `depths`: of the image files, how many have each and where the first is; `limits`: lowest and
+    highest value in 0..1 of the images of more than 8 bits, if no value_range says what becomes 0 and 1.
     """
 
     split: str
@@ -35,6 +46,8 @@ class Audit:
     presence: NDArray[np.bool_]
     sizes: NDArray[np.int64]
     problems: tuple[DataError, ...] = ()
+    depths: Mapping[Depth, Found] = field(default_factory=dict)
+    limits: tuple[float, float] | None = None
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -59,9 +72,17 @@ def audit(dataset: SegmentationDataset, progress: Progress | None = None) -> Aud
     counts = np.zeros((total, 256), dtype=np.int64)
     sizes = np.zeros((total, 2), dtype=np.int64)
     problems: list[DataError] = []
+    depths: dict[Depth, Found] = {}
+    limits: tuple[float, float] | None = None
     for i in range(total):
         try:
             image, label = dataset.read(i)
+            depth = dataset.depth(i)
+            count, first, place = depths.get(depth, (0, i, dataset.place(i)))
+            depths[depth] = Found(count + 1, first, place)
+            if image.dtype != np.uint8 and dataset.value_range is None:
+                low, high = limits or (1.0, 0.0)
+                limits = min(low, float(image.min())), max(high, float(image.max()))
             counted = np.bincount(label.ravel(), minlength=256)
             foreign = num_classes + np.flatnonzero(counted[num_classes:VOID])
             if foreign.size or image.shape[:2] != label.shape:
@@ -84,6 +105,8 @@ def audit(dataset: SegmentationDataset, progress: Progress | None = None) -> Aud
         per_class > 0,
         sizes,
         tuple(problems),
+        depths,
+        limits,
     )
 
 
@@ -91,7 +114,7 @@ def audit_cached(dataset: SegmentationDataset, folder: Path, progress: Progress 
     """As `audit`, but a good audit is kept in `folder` as JSON and read back while the fingerprint stays the
     same.
 
-    A bad audit is never kept: the user mends files and calls again. A cache file that cannot be read is made
+    A bad audit is never kept: the user corrects files and calls again. A cache file that cannot be read is made
     anew.
     """
     path = Path(folder) / f"audit-{dataset.fingerprint()}-{dataset.split}.json"
@@ -108,6 +131,8 @@ def audit_cached(dataset: SegmentationDataset, folder: Path, progress: Progress 
                 "void_pixels": result.void_pixels,
                 "presence": result.presence.astype(int).tolist(),
                 "sizes": result.sizes.tolist(),
+                "depths": [[*depth, found.images, found.first] for depth, found in result.depths.items()],
+                "limits": result.limits,
             },
         )
     return result
@@ -121,8 +146,13 @@ def _load(path: Path, dataset: SegmentationDataset) -> Audit | None:
         presence = np.array(stored["presence"], dtype=bool).reshape(count, dataset.num_classes)
         sizes = np.array(stored["sizes"], dtype=np.int64).reshape(count, 2)
         void_pixels = int(stored["void_pixels"])
-    except (OSError, ValueError, KeyError, TypeError):
+        depths = {
+            Depth(bits, numbers): Found(images, first, dataset.place(first))
+            for bits, numbers, images, first in stored["depths"]
+        }
+        limits = None if stored["limits"] is None else (float(stored["limits"][0]), float(stored["limits"][1]))
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
     if len(names) != count or pixels.shape != (dataset.num_classes,):
         return None
-    return Audit(dataset.split, dataset.classes, names, pixels, void_pixels, presence, sizes)
+    return Audit(dataset.split, dataset.classes, names, pixels, void_pixels, presence, sizes, (), depths, limits)

@@ -3,21 +3,18 @@
 import colorsys
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segsuite.datasets.image_header import Depth, read_header
 from segsuite.datasets.image_io import read_image, read_mask
+from segsuite.datasets.mask_values import VOID as VOID
 from segsuite.errors import DataError
-
-VOID = 255
-"""Label of a pixel without a class; no loss and no score counts it."""
-
-MAX_CLASSES = 255
-"""Class ids are 0..254 in uint8, 255 is void."""
+from segsuite.io.paths import RELATIVE, expanded
 
 FINGERPRINT_BYTES = 64 * 1024
 
@@ -54,6 +51,17 @@ class SegmentationDataset(ABC):
     def fingerprint(self) -> str:
         """16 hex digits that change when the data or what they mean change; free of paths and times."""
 
+    value_range: tuple[float, float] | None = None
+    """Raw values that become 0 and 1 in images of more than 8 bits; None: the limits of their bits."""
+
+    def depth(self, index: int) -> Depth:
+        """What the numbers of the image file are. Without a value_range, images of unlike depth have unlike scales."""
+        return Depth()
+
+    def place(self, index: int) -> str:
+        """Where the image is, for messages."""
+        return self.sample_name(index)
+
     def sequence(self, index: int) -> str:
         """The group of correlated samples (frames of one video) that this one is in; its own by default."""
         return self.sample_name(index)
@@ -67,11 +75,21 @@ class Sample(NamedTuple):
     mask: Path
 
 
+def dataset_folder(root: str | Path) -> Path:
+    """The absolute folder that the setting `root` means. Raises DataError when there is none."""
+    folder = expanded(root)
+    if not folder.is_dir():
+        advice = f"Set it with --set data.root=FOLDER; {RELATIVE}. See data/README.md."
+        raise DataError(f"there is no dataset folder {root}", str(folder), advice)
+    return folder
+
+
 class FileDataset(SegmentationDataset):
     """A dataset of image and mask files; a subclass fills `samples` and says what a raw mask value means."""
 
     samples: Sequence[Sample]
-    value_range: tuple[float, float] | None = None
+    lossy_masks = False
+    """Whether a mask may be a JPEG: only where ranges of raw values have a meaning."""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -86,41 +104,67 @@ class FileDataset(SegmentationDataset):
     def read(self, index: int) -> tuple[Image, Label]:
         sample = self.samples[index]
         image = read_image(sample.image, self.value_range)
-        raw = read_mask(sample.mask)
-        if image.shape[:2] != raw.shape[:2]:
-            raise DataError(
-                f"mask is {raw.shape[0]}x{raw.shape[1]} but its image is {image.shape[0]}x{image.shape[1]} "
-                "(height x width)",
-                f"{sample.mask} of {sample.image}",
-                "Give each image a mask of its size; EXIF rotation is ignored, rotate photographs for good.",
-            )
+        raw = read_mask(sample.mask, self.lossy_masks)
+        check_sizes(image.shape[:2], raw.shape[:2], sample)
         return image, self.to_label(raw, sample.mask)
 
-    def fingerprint(self) -> str:
-        return files_fingerprint(self.classes, self.samples, self._meaning())
+    def read_label(self, index: int) -> Label:
+        """The label (H, W) alone: its image takes most of the time to decode."""
+        mask = self.samples[index].mask
+        return self.to_label(read_mask(mask, self.lossy_masks), mask)
 
-    def _meaning(self) -> str:
+    def place(self, index: int) -> str:
+        return str(self.samples[index].image)
+
+    def depth(self, index: int) -> Depth:
+        return read_header(self.samples[index].image).depth
+
+    def fingerprint(self) -> str:
+        return files_fingerprint(self.classes, self.samples, self.meaning())
+
+    def meaning(self) -> str:
         """Settings that change what `read` returns for the same files; part of the fingerprint."""
         return ""
 
 
-def files_fingerprint(classes: Sequence[str], samples: Iterable[Sample], meaning: str = "") -> str:
+def files_fingerprint(
+    classes: Sequence[str],
+    samples: Iterable[Sample],
+    meaning: str = "",
+    digest_of: Callable[[Path], tuple[bytes, int]] | None = None,
+) -> str:
     """16 hex digits of the class names, `meaning`, and name, size and first 64 KiB of every image and mask.
 
     Neither places nor times of the files count, so that copies on two machines agree. Damage beyond the first
-    64 KiB that keeps the size goes unseen here; decoding finds it.
+    64 KiB that keeps the size goes unseen here; decoding finds it. `digest_of`: in place of `file_digest`.
     """
     digest = hashlib.sha256(repr((tuple(classes), meaning)).encode())
     for sample in samples:
         digest.update(repr(sample.name).encode())
         for path in (sample.image, sample.mask):
-            try:
-                with path.open("rb") as file:
-                    digest.update(hashlib.sha256(file.read(FINGERPRINT_BYTES)).digest())
-                digest.update(path.stat().st_size.to_bytes(8, "big"))
-            except OSError as error:
-                raise DataError(f"cannot read the file: {error.strerror}", str(path), "Restore the file.") from error
+            first, size = (digest_of or file_digest)(path)
+            digest.update(first)
+            digest.update(size.to_bytes(8, "big"))
     return digest.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> tuple[bytes, int]:
+    """SHA-256 of a file's first 64 KiB, and its size. Raises DataError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.sha256(file.read(FINGERPRINT_BYTES)).digest(), path.stat().st_size
+    except OSError as error:
+        raise DataError(f"cannot read the file: {error.strerror}", str(path), "Restore the file.") from error
+
+
+def check_sizes(image: tuple[int, ...], mask: tuple[int, ...], sample: Sample) -> None:
+    """Raises DataError unless image and mask have the same height and width."""
+    if image != mask:
+        raise DataError(
+            f"mask is {mask[0]}x{mask[1]} but its image is {image[0]}x{image[1]} (height x width)",
+            f"{sample.mask} of {sample.image}",
+            "Give each image a mask of its size.",
+        )
 
 
 def unknown_value(value: str, count: int, path: Path, known: str) -> DataError:

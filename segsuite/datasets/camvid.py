@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsuite.datasets.base import VOID, FileDataset, Label, Sample, unknown_value
+from segsuite.datasets.base import VOID, FileDataset, Label, Sample, dataset_folder, unknown_value
+from segsuite.datasets.pairing import files_of, regular_files
 from segsuite.errors import ConfigError, DataError, unknown_name
+from segsuite.io.text_files import NotUtf8, utf8
 
 RAW_VOID = 11
 SPLITS = ("train", "val", "test")
@@ -24,7 +26,7 @@ class CamVid(FileDataset):
     """One split; `root` holds `train/ trainannot/ train.txt` and the same for val and test.
 
     The lists name files of their author's machine, so samples are matched by file name alone; without a list,
-    all files of the folder are taken in order. Only the split that is built must exist.
+    all PNGs of both folders are taken in order. Only the split that is built must exist.
     """
 
     classes = (
@@ -40,18 +42,21 @@ class CamVid(FileDataset):
         if split not in SPLITS:
             raise ConfigError(unknown_name("split of camvid", split, SPLITS))
         self.split = split
-        folder = Path(root)
+        folder = dataset_folder(root)
         images, masks, listing = folder / split, folder / f"{split}annot", folder / f"{split}.txt"
         absent = [f"{path.name}/" for path in (images, masks) if not path.is_dir()]
         if absent:
-            state = "lacks" if folder.is_dir() else "does not exist; looked for"
-            raise DataError(f"CamVid's root {state} {' and '.join(absent)}", str(folder), _SET_ROOT)
-        names = _listed(listing) if listing.is_file() else sorted(path.name for path in images.glob("*.png"))
+            raise DataError(f"CamVid's root {root} lacks {' and '.join(absent)}", str(folder), _SET_ROOT)
+        if listing.is_file():
+            names = _listed(listing)
+        else:
+            names = sorted({name for place in (images, masks) for name in files_of(place, "*.png")})
         if not names:
             raise DataError(
                 f"CamVid's split {split} is empty", str(listing if listing.is_file() else images), _SET_ROOT
             )
-        missing = [path for name in names for path in (images / name, masks / name) if not path.is_file()]
+        there = {place: regular_files(place) for place in (images, masks)}
+        missing = [place / name for name in names for place in (images, masks) if name not in there[place]]
         if missing:
             raise DataError(
                 f"{len(missing)} files of CamVid's split {split} are missing, the first is "
@@ -82,7 +87,11 @@ class CamVid(FileDataset):
 
 def _listed(listing: Path) -> list[str]:
     """The file names of a list, whatever machine's paths it holds."""
-    lines = listing.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = utf8(listing.read_bytes()).splitlines()
+    except NotUtf8 as error:
+        where = f"{listing}:{error.line}"
+        raise DataError(f"the list cannot be read: {error.what}", where, "Save it as UTF-8.") from error
     # Image and mask have one name, and the last word ends in it even if folders have spaces.
     # PureWindowsPath splits at both kinds of slash.
     names = [PureWindowsPath(line.split()[-1]).name for line in lines if line.strip()]

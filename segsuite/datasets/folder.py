@@ -1,7 +1,5 @@
 """Any images and masks, by settings alone: globs or a CSV, classes, what raw mask values mean, the split."""
 
-import hashlib
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,19 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.datasets.base import (
-    MAX_CLASSES,
     VOID,
     FileDataset,
     Label,
     Sample,
+    dataset_folder,
     default_palette,
     unknown_value,
 )
-from segsuite.datasets.pairing import listed, paired
+from segsuite.datasets.fractions import parts
+from segsuite.datasets.mask_values import Range, check_classes, mask_values
+from segsuite.datasets.pair_list import listed
+from segsuite.datasets.pairing import SPLIT, paired
 from segsuite.errors import ConfigError, DataError, unknown_name
+from segsuite.io.paths import as_written
 
-SPLIT = "{split}"
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+MOST_COLOURS = 16
 
 
 class Folder(FileDataset):
@@ -33,11 +34,11 @@ class Folder(FileDataset):
     `images`, `masks`: glob patterns ("**" for any depth), paired by file stem, or by what the wildcards
     matched when stems repeat; a suffix that all masks share, such as _mask, does not count. Or `csv`: a file
     with the columns image, mask and, if wanted, split. `classes`: names of the ids 0, 1, ... `values`: raw
-    mask value -> class name or "void"; keys are integers, or "#rrggbb" for coloured masks; without it a raw
-    value is the class id, and 255 is void. The split is "{split}" in a pattern or in the CSV's name, a CSV
-    column, or `fractions` such as {"train": 0.8, "val": 0.2}: then each image's own path and `split_seed`
-    decide, so that added images move no other one between splits. `value_range`: raw values (low, high) of an
-    image of more than 8 bits that become 0 and 1; its type's full range by default.
+    mask value -> class name or "void"; keys are integers, ranges such as "0-127", or "#rrggbb" for coloured
+    masks; without it a raw value is the class id, and 255 is void. The split is "{split}" in a pattern or in
+    the CSV's name, a CSV column, or `fractions` such as {"train": 0.8, "val": 0.2}: then each image's own path
+    and `split_seed` decide (see `fractions.parts`). `value_range`: raw values (low, high) of an image of more
+    than 8 bits that become 0 and 1; the full range of its bits by default.
     """
 
     def __init__(
@@ -55,24 +56,25 @@ class Folder(FileDataset):
         value_range: tuple[float, float] | None = None,
     ) -> None:
         self.split, self.classes, self.palette = split, tuple(classes), default_palette(len(classes))
-        _check_classes(self.classes)
+        check_classes(self.classes)
         if value_range is not None:
             low, high = value_range
             if not low < high:
                 raise ConfigError(f"value_range ({low}, {high}) is empty", advice="Give (low, high) with low < high.")
             self.value_range = (float(low), float(high))
-        self._ids, self._colours = _tables(values, self.classes)
+        self._values = mask_values(values, self.classes)
+        self._intervals, self._colours = self._values.intervals, self._values.colours
+        self.lossy_masks = bool(self._values.ranges)
         self._plain_pair = values is None and len(self.classes) == 2
-        folder = Path(root)
-        if not folder.is_dir():
-            raise DataError("dataset folder does not exist", str(folder), "Set it with --set data.root=FOLDER.")
+        folder = dataset_folder(root)
+        images, masks, csv = (place if place is None else as_written(place) for place in (images, masks, csv))
 
         fixed_split = any(SPLIT in place for place in (images, masks, csv) if place)
         if csv is not None and images is None and masks is None:
             pairs, column = listed(folder, csv.replace(SPLIT, split), split)
             fixed_split = fixed_split or column
         elif csv is None and images is not None and masks is not None:
-            pairs = paired(folder, images.replace(SPLIT, split), masks.replace(SPLIT, split))
+            pairs = paired(folder, images, masks, split)
         else:
             raise ConfigError(
                 "folder needs images and masks, or csv alone", advice="Give either the two globs or a CSV."
@@ -87,9 +89,9 @@ class Folder(FileDataset):
             )
         keys = [_relative_key(image, folder) for image, _ in pairs]
         if fractions is not None:
-            chosen = [split_of(key, fractions, split_seed) == split for key in keys]
             if split not in fractions:
-                raise ConfigError(unknown_name("split", split, fractions), "fractions")
+                raise ConfigError(unknown_name("split", split, fractions), "data.fractions", "Give it a share.")
+            chosen = [part == split for part in parts(keys, fractions, split_seed)]
         else:
             chosen = [True] * len(keys)
         stems = Counter(image.stem for image, _ in pairs)
@@ -101,25 +103,27 @@ class Folder(FileDataset):
         if not self.samples:
             raise DataError(f"split {split} has no images", str(folder), "Check the split's name and its images.")
 
-    def _meaning(self) -> str:
-        return repr((sorted(self._ids.items()), sorted(self._colours.items()), self.value_range))
+    def meaning(self) -> str:
+        meaning = (sorted(self._values.ids.items()), sorted(self._colours.items()), self.value_range)
+        return repr((*meaning, self._values.ranges) if self._values.ranges else meaning)
 
     def to_label(self, raw: NDArray[Any], path: Path) -> Label:
         colours = raw.ndim == 3
         if colours and not self._colours and (raw == raw[:, :, :1]).all():
             raw, colours = raw[:, :, 0], False  # a grey mask that a tool saved as RGB
-        table = self._colours if colours else self._ids
-        if not table:
-            kinds = ("RGB colours", "integers") if colours else ("integer ids", '"#rrggbb" colours')
-            raise DataError(f"mask holds {kinds[0]} but values names only {kinds[1]}", str(path), "Extend values.")
         if colours:
             wide = raw.astype(np.int64)
             raw = wide[:, :, 0] << 16 | wide[:, :, 1] << 8 | wide[:, :, 2]
-        ids = _looked_up(raw, table)
+        intervals = [(key, key, id) for key, id in sorted(self._colours.items())] if colours else self._intervals
+        if not intervals and colours:
+            raise DataError("mask holds RGB colours, and values names none", str(path), _name_them(raw))
+        if not intervals:
+            advice = "Add them to values, as {0: NAME, 1: NAME}."
+            raise DataError('mask holds integer ids, and values names only "#rrggbb" colours', str(path), advice)
+        ids = _looked_up(raw, intervals)
         if (ids < 0).any():
             value = int(raw[ids < 0].min())
-            known = ", ".join(_text(key, colours) for key in sorted(table)[:20]) + (", ..." if len(table) > 20 else "")
-            raise unknown_value(_text(value, colours), int((raw == value).sum()), path, known)
+            raise unknown_value(_text(value, colours), int((raw == value).sum()), path, self._values.known(colours))
         label: Label = ids.astype(np.uint8)
         if self._plain_pair and (label == VOID).any() and not (label == 1).any():
             raise DataError(
@@ -130,78 +134,36 @@ class Folder(FileDataset):
         return label
 
 
-def split_of(key: str, fractions: Mapping[str, float], split_seed: int) -> str | None:
-    """The split of the image with this relative path; None in the rest that fractions below 1 in all leave.
-
-    SHA-256 of seed and path gives a number in 0..1 that no other image and no machine changes; so the shares
-    of few images differ from the fractions by chance.
-    """
-    if min(fractions.values(), default=0) <= 0 or sum(fractions.values()) > 1 + 1e-9:
-        raise ConfigError(f"fractions {dict(fractions)} are not positive shares of 1", advice="Let them add up to 1.")
-    digest = hashlib.sha256(f"{split_seed}:{key}".encode()).digest()
-    place, end = int.from_bytes(digest[:6], "big") / 2**48, 0.0
-    for name, share in fractions.items():
-        end += share
-        if place < end or end > 1 - 1e-9:
-            return name
-    return None
-
-
 def _relative_key(image: Path, folder: Path) -> str:
     """The image's path below the root without its extension: the same text on every system."""
     place = image.relative_to(folder) if image.is_relative_to(folder) else image
     return unicodedata.normalize("NFC", place.with_suffix("").as_posix())
 
 
-def _check_classes(classes: tuple[str, ...]) -> None:
-    repeated = [name for name, count in Counter(classes).items() if count > 1]
-    if not 1 <= len(classes) <= MAX_CLASSES or repeated or "void" in classes:
-        raise ConfigError(
-            f"classes {list(classes)[:20]} are not 1 to {MAX_CLASSES} different names without void",
-            advice='Name each class once; map values without a class to "void" in values.',
-        )
-
-
-def _tables(values: Mapping[int | str, str] | None, classes: tuple[str, ...]) -> tuple[dict[int, int], dict[int, int]]:
-    """Raw integer -> class id, and packed RGB (0xrrggbb) -> class id."""
-    if values is None:
-        return {**{i: i for i in range(len(classes))}, VOID: VOID}, {}
-    ids: dict[int, int] = {}
-    colours: dict[int, int] = {}
-    for raw, name in values.items():
-        if name != "void" and name not in classes:
-            raise ConfigError(unknown_name("class", str(name), [*classes, "void"]), f"values, raw value {raw!r}")
-        class_id = VOID if name == "void" else classes.index(name)
-        text = str(raw)
-        if _COLOUR.fullmatch(text):
-            colours[int(text[1:], 16)] = class_id
-        elif not isinstance(raw, bool) and re.fullmatch(r"-?\d+", text):
-            ids[int(text)] = class_id
-        else:
-            raise ConfigError(f"raw value {raw!r} in values is no integer", advice='Colours are "#rrggbb", in quotes.')
-    unreached = [name for k, name in enumerate(classes) if k not in (set(ids.values()) | set(colours.values()))]
-    if unreached:
-        raise ConfigError(
-            f"values gives no raw value to {', '.join(unreached)}", advice="Give each class at least one."
-        )
-    return ids, colours
-
-
-def _looked_up(raw: NDArray[Any], table: Mapping[int, int]) -> NDArray[np.int16]:
-    """The class id of each raw value, -1 for values that the table lacks."""
+def _looked_up(raw: NDArray[Any], intervals: Sequence[Range]) -> NDArray[np.int16]:
+    """The class id of each raw value, -1 for values without a meaning. `intervals` are in order and apart."""
     if raw.dtype in (np.uint8, np.uint16):  # one indexing is five times faster than a search
         lookup = np.full(int(np.iinfo(raw.dtype).max) + 1, -1, dtype=np.int16)
-        for key, class_id in table.items():
-            if 0 <= key < lookup.size:
-                lookup[key] = class_id
+        for low, high, class_id in intervals:
+            if high >= 0:
+                lookup[max(0, low) : high + 1] = class_id
         indexed: NDArray[np.int16] = lookup[raw]
         return indexed
-    keys = np.array(sorted(table), dtype=np.int64)
-    place = np.searchsorted(keys, raw).clip(max=keys.size - 1)
-    ids = np.array([table[int(key)] for key in keys], dtype=np.int16)
-    found: NDArray[np.int16] = np.where(keys[place] == raw, ids[place], np.int16(-1))
+    lows, highs = (np.array([one[at] for one in intervals], dtype=np.int64) for at in (0, 1))
+    place = (np.searchsorted(lows, raw, side="right") - 1).clip(min=0)
+    ids = np.array([class_id for _, _, class_id in intervals], dtype=np.int16)
+    found: NDArray[np.int16] = np.where((lows[place] <= raw) & (raw <= highs[place]), ids[place], np.int16(-1))
     return found
 
 
 def _text(value: int, colour: bool) -> str:
     return f"#{value:06x}" if colour else str(value)
+
+
+def _name_them(raw: NDArray[np.int64]) -> str:
+    """What to do about colours without a meaning: `values` with those of the mask, the most frequent first."""
+    found, counts = np.unique(raw, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MOST_COLOURS]
+    shown = ", ".join(f'"{_text(int(found[at]), True)}" ({100 * counts[at] / raw.size:.2g} %)' for at in order)
+    more = f", and {len(found) - MOST_COLOURS} more" if len(found) > MOST_COLOURS else ""
+    return f'Write values, such as {{"#ff0000": NAME, "#000000": void}}, for all colours; this mask has {shown}{more}.'

@@ -1,9 +1,8 @@
 """The only decoder of image files: PIL, strict, with every oddity of image modes settled here.
 
 Why PIL: torchvision 0.26 crashes the process on a bit-flipped PNG, OpenCV returns a truncated JPEG as if it
-were whole, turns palette ids into luminances and rotates by EXIF. EXIF orientation is applied to neither
-image nor mask: masks carry none, so rotating only the image would tear the pair apart. Only the first frame
-of a file with several is read.
+were whole, turns palette ids into luminances and rotates by EXIF. What would lose bits, bands, pages or its
+orientation in reading is refused: see `image_header`.
 """
 
 import io
@@ -13,49 +12,62 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 
+from segsuite.datasets.image_header import (
+    DAMAGED,
+    Header,
+    check_header,
+    check_orientation,
+    damaged,
+    opened,
+    orientation_of,
+    unreadable,
+)
 from segsuite.errors import DataError
 from segsuite.io.atomic import write_bytes
 
-_DAMAGED = "Restore the file from its source, or take it and its pair out of the dataset."
 
-
-def _decode(path: Path) -> Image.Image:
-    """The file's pixels, wholly decoded. Raises DataError when it is missing, empty, damaged or no image."""
+def _decode(path: Path, what: str) -> tuple[Image.Image, Header]:
+    """The file's pixels, wholly decoded. Raises DataError when it is missing, damaged, no image, or not read exactly;
+    `what`: image or mask."""
     # Other packages (imgaug, fastai) switch this on for the whole process: a truncated mask would come back
     # with made-up rows.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DataError("image file does not exist", str(path), "Check data.root and the file lists.") from error
     except OSError as error:
-        raise DataError(
-            f"cannot read the image file: {error.strerror}", str(path), "Check it and its rights."
-        ) from error
-    if not content:
-        raise DataError("image file is empty (0 bytes)", str(path), _DAMAGED)
+        raise unreadable(path, error) from error
+    image, header = opened(io.BytesIO(content), path)
+    check_header(header, path, what)
     try:
-        # PIL skips the checksums of PNG data while decoding; verify() reads them but uses the image up.
-        with Image.open(io.BytesIO(content)) as image:
-            if image.format == "PNG":
-                image.verify()
-        image = Image.open(io.BytesIO(content))
+        if header.format == "PNG":
+            # PIL skips the checksums of PNG data while decoding; verify() reads them but uses the image up.
+            image.verify()
+            image = Image.open(io.BytesIO(content))
         image.load()
-    except Image.DecompressionBombError as error:
-        raise DataError(f"image is too large to decode safely: {error}", str(path), "Cut it into tiles.") from error
     except MemoryError:
         raise
-    except Exception as error:
-        # Decoders raise OSError, SyntaxError, ValueError, struct.error and more on damaged bytes.
-        kind = "no image" if isinstance(error, UnidentifiedImageError) else "damaged"
-        # Unidentified's own text names a buffer in memory, which tells nobody anything.
-        reason = f"starts with {content[:16]!r}" if kind == "no image" else str(error)
-        raise DataError(f"image file is {kind}: {reason}", str(path), _DAMAGED) from error
-    # Transparency is dropped on purpose; PIL warns about it for palette images.
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more on damage
+        raise damaged(path, error) from error
+    if header.format == "PNG":
+        check_orientation(orientation_of(image), path, what)
+    if header.alpha or (what == "image" and image.mode == "P" and "transparency" in image.info):
+        _check_opaque(image, path, what)
+    # Opaque, or a function of the value itself; PIL warns about it for palette images.
     image.info.pop("transparency", None)
-    return image
+    return image, header
+
+
+def _check_opaque(image: Image.Image, path: Path, what: str) -> None:
+    seen = image.convert("RGBA") if image.mode in ("P", "PA", "La") else image
+    low, high = seen.getchannel(len(seen.getbands()) - 1).getextrema()
+    if low != 255:
+        raise DataError(
+            f"{what} has a transparency (alpha) band with values {low} to {high}, which would be lost",
+            str(path),
+            "Save it without transparency (`mogrify -alpha off FILE`) if the colours below are the right ones.",
+        )
 
 
 def _wide_array(image: Image.Image) -> NDArray[Any] | None:
@@ -72,14 +84,19 @@ def _wide_array(image: Image.Image) -> NDArray[Any] | None:
 def read_image(path: Path, value_range: tuple[float, float] | None = None) -> NDArray[np.uint8] | NDArray[np.float32]:
     """The image as (H, W, 3): uint8, or float32 in 0..1 when its file has one channel of more than 8 bits.
 
-    Grey is repeated, alpha is dropped, palettes and CMYK become RGB; three channels of 16 bits are reduced to
-    8 by PIL. `value_range` (low, high), in raw values, is what becomes 0..1 for more than 8 bits; values
-    outside are clipped. By default it is 0..65535 for 16 bits and 0..2**31-1 for 32; floating-point images
-    have no default. Raises DataError naming the file.
+    Grey is repeated, palettes and CMYK become RGB. `value_range` (low, high), in raw values, is what becomes 0..1 for
+    more than 8 bits, and must not be given for 8; values outside are clipped. By default it is 0 to the largest value
+    of the file's bits (65535 for 16); floating-point images have no default. Raises DataError naming the file.
     """
-    image = _decode(Path(path))
+    image, header = _decode(Path(path), "image")
     wide = _wide_array(image)
     if wide is None:
+        if value_range is not None:
+            raise DataError(
+                f"image has 8 bits, to which value_range [{value_range[0]:g}, {value_range[1]:g}] does not apply",
+                str(path),
+                "Leave out data.value_range, or give all images more than 8 bits.",
+            )
         return np.array(image.convert("RGB"))
     if value_range is None:
         if wide.dtype == np.float32 or int(wide.min()) < 0:
@@ -88,24 +105,26 @@ def read_image(path: Path, value_range: tuple[float, float] | None = None) -> ND
                 str(path),
                 "Set value_range to the raw values (low, high) that shall become 0 and 1.",
             )
-        value_range = (0.0, float(np.iinfo(wide.dtype).max))
+        value_range = (0.0, header.depth.full)
     low, high = value_range
     scaled = ((wide.astype(np.float64) - low) / (high - low)).clip(0.0, 1.0).astype(np.float32)
     if not np.isfinite(scaled).all():
-        raise DataError("image holds values that are not numbers", str(path), _DAMAGED)
+        raise DataError("image holds values that are not numbers", str(path), DAMAGED)
     return np.repeat(scaled[:, :, None], 3, axis=2)
 
 
-def read_mask(path: Path) -> NDArray[Any]:
+def read_mask(path: Path, lossy: bool = False) -> NDArray[Any]:
     """The raw values of a mask, never scaled or converted.
 
     (H, W) uint8 for 1-bit (0 and 1), grey and palette images (indices), uint16 and int32 for 16 and 32 bits;
-    (H, W, 3) uint8 for coloured ones. Alpha is dropped. Raises DataError naming the file, also for lossy
-    JPEG, which makes up values along every border.
+    (H, W, 3) uint8 for coloured ones. Raises DataError naming the file, also for JPEG, which makes up values along
+    every border, unless `lossy` masks are taken.
     """
-    image = _decode(Path(path))
-    if image.format in ("JPEG", "MPO"):
-        raise DataError("mask is a JPEG, which changes class ids along borders", str(path), "Save masks as PNG.")
+    image, header = _decode(Path(path), "mask")
+    if not lossy:
+        check_lossless(header.format, path)
+    if image.mode == "L" and header.bits < 8:
+        return np.array(image) // np.uint8(255 // (2**header.bits - 1))  # PIL stretches ids of 2 and 4 bits to 0..255
     if image.mode in ("1", "L", "P"):
         return np.array(image).astype(np.uint8)
     if image.mode in ("LA", "PA", "La"):
@@ -118,6 +137,16 @@ def read_mask(path: Path) -> NDArray[Any]:
             f"mask has the pixel format {image.mode}, not ids or RGB", str(path), "Save it as a PNG of ids."
         )
     return wide
+
+
+def check_lossless(format: str, path: Path) -> None:
+    """Raises DataError for a mask in a format that makes up values along every border."""
+    if format in ("JPEG", "MPO", "JPEG2000"):
+        raise DataError(
+            f"mask is a {format}, which changes class ids along borders",
+            str(path),
+            'Save masks as PNG; soft ones need ranges in data.values, such as {"0-127": a, "128-255": b}.',
+        )
 
 
 def write_label(path: Path, label: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]]) -> None:

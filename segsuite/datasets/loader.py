@@ -1,10 +1,12 @@
 """From a dataset to batches, exactly resumable: what a batch holds is a function of (seed, epoch, index) alone."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -17,6 +19,7 @@ Key = tuple[int, int] | tuple[int, int, int]
 """Epoch and index; and the number of the copy, 1 or more, of an image that comes again in the epoch."""
 
 Sample = dict[str, Any]
+Cache = dict[int, tuple[np.ndarray, np.ndarray]]
 T = TypeVar("T")
 
 
@@ -26,7 +29,8 @@ class Samples(Dataset[Sample]):
     An image that comes more than once in an epoch has a key (epoch, index, copy) for each further time, so that it is
     augmented anew.
     A sample is {"image": (3,H,W) uint8 or float32 in 0..1, "label": (H,W) uint8 with 255 void, "index": int}.
-    The epoch is part of the key because a copy of it in a long-lived worker would go stale.
+    The epoch is part of the key because a copy of it in a long-lived worker would go stale. `cache`: where decoded
+    images are kept, by index; several Samples of one dataset can share it. None: they are read each time.
     """
 
     def __init__(
@@ -34,10 +38,9 @@ class Samples(Dataset[Sample]):
         dataset: SegmentationDataset,
         seed: int = 0,
         transform: Transform | None = None,
-        cache: bool = False,
+        cache: Cache | None = None,
     ) -> None:
-        self.dataset, self.seed, self.transform = dataset, seed, transform
-        self._cache: dict[int, tuple[np.ndarray, np.ndarray]] | None = {} if cache else None
+        self.dataset, self.seed, self.transform, self.cache = dataset, seed, transform, cache
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -53,12 +56,22 @@ class Samples(Dataset[Sample]):
             "index": index,
         }
 
+    def fill_cache(self, indices: Iterable[int], threads: int) -> None:
+        """Reads all of `indices` that are not in the cache, several at a time.
+
+        To be called before workers start: they are forked and find what is read here, once in memory; what one of them
+        read later, each would read and keep for itself.
+        """
+        if self.cache is not None:
+            with ThreadPoolExecutor(max(1, threads)) as readers:  # decoding does not hold Python's lock
+                list(readers.map(self._read, indices))
+
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        if self._cache is None:
+        if self.cache is None:
             return self.dataset.read(index)
-        if index not in self._cache:
-            self._cache[index] = self.dataset.read(index)
-        return self._cache[index]
+        if index not in self.cache:
+            self.cache[index] = self.dataset.read(index)
+        return self.cache[index]
 
 
 def sample_seed(seed: int, epoch: int, index: int, *copy: int) -> int:
@@ -212,6 +225,7 @@ def training_loader(
         sampler=EpochSampler(indices, samples.seed, factors=factors, share=share, whole_batches=True),
         drop_last=len(indices) >= batch_size,
         num_workers=workers,
+        worker_init_fn=_one_thread,
         persistent_workers=workers > 0,
         pin_memory=torch.cuda.is_available(),
         # Without a generator of its own, each epoch would draw from the global one, at another moment in a resumed run.
@@ -231,9 +245,15 @@ def evaluation_loader(
         sampler=EpochSampler(indices, samples.seed, shuffle=False, share=share),
         collate_fn=_by_size,
         num_workers=workers,
+        worker_init_fn=_one_thread,
         persistent_workers=workers > 0,
         generator=torch.Generator().manual_seed(samples.seed),
     )
+
+
+def _one_thread(worker: int) -> None:
+    """OpenCV would start as many threads as there are cores in every worker (albumentations #1246)."""
+    cv2.setNumThreads(0)
 
 
 def common_batches(loader: DataLoader[Sample]) -> int:

@@ -1,40 +1,36 @@
-"""Which mask belongs to which image of a folder: by two glob patterns, or by a CSV that lists the pairs."""
+"""Which mask belongs to which image of a folder, by two glob patterns."""
 
-import csv
 import glob
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from segsuite.errors import DataError, unknown_name
+from segsuite.errors import DataError
+
+SPLIT = "{split}"
 
 MASK_SUFFIX = re.compile(r"[_-](masks?|labels?|gt|seg|segmentation|annotation|gtFine_label(Train)?Ids)$", re.IGNORECASE)
 IMAGE_SUFFIX = re.compile(r"[_-](image|img|leftImg8bit|sat)$", re.IGNORECASE)
 _SHOWN = 3
 
 
-def _found(folder: Path, pattern: str) -> list[str]:
-    """Files below `folder` that match, as relative paths in order. Raises DataError when there are none."""
-    found = sorted(name for name in glob.glob(pattern, root_dir=folder, recursive=True) if (folder / name).is_file())
-    if not found:
-        raise DataError(f"no file matches the pattern {pattern}", str(folder), "Correct the pattern or data.root.")
-    return found
+def paired(folder: Path, images: str, masks: str, split: str) -> list[tuple[Path, Path]]:
+    """Each image of the split with its mask; `{split}` in a pattern stands for its name.
 
-
-def paired(folder: Path, images: str, masks: str) -> list[tuple[Path, Path]]:
-    """Each image with its mask. Raises DataError for an image without one and for keys that repeat."""
-    mask_names = _found(folder, masks)
+    Raises DataError for an image without a mask, a mask without an image, keys that repeat, and what cannot be read.
+    Of a pattern for masks without {split}, masks of the images of other splits are let be.
+    """
+    of_images, of_masks = images.replace(SPLIT, split), masks.replace(SPLIT, split)
+    mask_names = files_of(folder, of_masks)
     taken = set(mask_names)  # of *.png and *_mask.png in one folder, the first matches masks too
-    image_names = [name for name in _found(folder, images) if name not in taken]
+    image_names = [name for name in files_of(folder, of_images) if name not in taken]
     if not image_names:
         raise DataError(
-            f"every file of the pattern {images} is also a mask", str(folder), "Tell the two patterns apart."
+            f"every file of the pattern {of_images} is also a mask", str(folder), "Tell the two patterns apart."
         )
-    image_keys, mask_keys = _stems(image_names, IMAGE_SUFFIX), _stems(mask_names, MASK_SUFFIX)
-    if len(set(image_keys)) < len(image_keys) or len(set(mask_keys)) < len(mask_keys):
-        image_keys = ["/".join((*_matched(n, images), k)) for n, k in zip(image_names, image_keys, strict=True)]
-        mask_keys = ["/".join((*_matched(n, masks), k)) for n, k in zip(mask_names, mask_keys, strict=True)]
+    image_keys, mask_keys = _keys(image_names, of_images, mask_names, of_masks)
     for names, keys in ((image_names, image_keys), (mask_names, mask_keys)):
         counts = Counter(keys)
         repeated = [name for name, key in zip(names, keys, strict=True) if counts[key] > 1][:_SHOWN]
@@ -50,9 +46,84 @@ def paired(folder: Path, images: str, masks: str) -> list[tuple[Path, Path]]:
         raise DataError(
             f"{len(alone)} of {len(image_names)} images have no mask of the same name: {', '.join(alone[:_SHOWN])}",
             str(folder),
-            f"Searched {len(mask_names)} masks of {masks}; correct the patterns, or list the pairs in a CSV.",
+            f"Searched {len(mask_names)} masks of {of_masks}; correct the patterns, or list the pairs in a CSV.",
+        )
+    known = set(image_keys)
+    left = [name for name, key in zip(mask_names, mask_keys, strict=True) if key not in known]
+    if left and SPLIT in images and SPLIT not in masks:
+        of_all = set(_stems(_matching(folder, images.replace(SPLIT, "*")), IMAGE_SUFFIX))
+        stems = dict(zip(mask_names, _stems(mask_names, MASK_SUFFIX), strict=True))
+        left = [name for name in left if stems[name] not in of_all]
+    if left:
+        raise DataError(
+            f"{len(left)} of {len(mask_names)} masks have no image of the same name: {', '.join(left[:_SHOWN])}",
+            str(folder),
+            f"Searched {len(image_names)} images of {of_images}; add them, remove the masks, or list pairs in a CSV.",
         )
     return [(folder / name, folder / mask_of[key]) for name, key in zip(image_names, image_keys, strict=True)]
+
+
+def files_of(folder: Path, pattern: str) -> list[str]:
+    """Files below `folder` that match, as relative paths in order; the case of the ending does not count.
+
+    Raises DataError when there are none, for a link to nothing, and for a folder that cannot be read.
+    """
+    names = _matching(folder, pattern)
+    regular = {above: regular_files(folder / above) for above in {os.path.dirname(name) for name in names}}
+    found = [name for name in names if os.path.basename(name) in regular[os.path.dirname(name)]]
+    broken = [name for name in sorted(set(names) - set(found)) if not (folder / name).exists()]
+    if broken:
+        raise DataError(
+            f"{len(broken)} files are broken links, the first is {broken[0]}",
+            str(folder),
+            "Restore what they point to, or remove them.",
+        )
+    closed = [name for name in _folders(folder, pattern) if not os.access(folder / name, os.R_OK | os.X_OK)]
+    if closed:
+        raise DataError(f"the folder {closed[0]} cannot be read", str(folder), "Ask for the right to read it.")
+    if not found:
+        raise DataError(f"no file matches the pattern {pattern}", str(folder), "Correct the pattern or data.root.")
+    return found
+
+
+def _matching(folder: Path, pattern: str) -> list[str]:
+    return sorted(glob.glob(_any_case(pattern), root_dir=folder, recursive=True))
+
+
+def regular_files(folder: Path) -> set[str]:
+    """Names of the files in `folder`; broken links are none. The listing says it of all files at once: on a network
+    file system asking for one after the other takes minutes."""
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_file()}
+
+
+def _folders(folder: Path, pattern: str) -> list[str]:
+    """The folders that a pattern looks into."""
+    above = os.path.dirname(pattern)
+    return glob.glob(above + os.sep, root_dir=folder, recursive=True) if above else ["."]
+
+
+def _any_case(pattern: str) -> str:
+    """
+    >>> _any_case("{split}/*.Png"), _any_case("*")
+    ('{split}/*.[pP][nN][gG]', '*')
+    """
+    ending = re.search(r"\.[A-Za-z0-9]+$", pattern)
+    if ending is None:
+        return pattern
+    either = (f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in ending[0])
+    return pattern[: ending.start()] + "".join(either)
+
+
+def _keys(
+    image_names: Sequence[str], images: str, mask_names: Sequence[str], masks: str
+) -> tuple[list[str], list[str]]:
+    """What pairs images and masks: their stems, and what the wildcards matched where stems repeat."""
+    image_keys, mask_keys = _stems(image_names, IMAGE_SUFFIX), _stems(mask_names, MASK_SUFFIX)
+    if len(set(image_keys)) < len(image_keys) or len(set(mask_keys)) < len(mask_keys):
+        image_keys = ["/".join((*_matched(n, images), k)) for n, k in zip(image_names, image_keys, strict=True)]
+        mask_keys = ["/".join((*_matched(n, masks), k)) for n, k in zip(mask_names, mask_keys, strict=True)]
+    return image_keys, mask_keys
 
 
 def _stems(names: Sequence[str], suffix: re.Pattern[str]) -> list[str]:
@@ -70,42 +141,3 @@ def _matched(name: str, pattern: str) -> Iterator[str]:
         part = wanted[i] if i < head else "**" if i < tail else wanted[i - len(folders)]
         if glob.has_magic(part):
             yield folder
-
-
-def listed(folder: Path, name: str, split: str) -> tuple[list[tuple[Path, Path]], bool]:
-    """A split's pairs in a CSV, and whether it has a column split. Raises DataError with file:line."""
-    path = folder / name
-    if not path.is_file():
-        raise DataError("CSV of images and masks does not exist", str(path), "Correct csv or data.root.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = [column.strip() for column in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        if not {"image", "mask"} <= set(columns):
-            raise DataError(
-                f"CSV has the columns {columns}", f"{path}:1", "The first line must name image,mask[,split]."
-            )
-        rows = [(reader.line_num, {key: (row[key] or "").strip() for key in columns}) for row in reader]
-    seen: dict[str, int] = {}
-    for line, row in rows:
-        if not row["image"] or not row["mask"] or ("split" in columns and not row["split"]):
-            raise DataError("CSV line lacks a value", f"{path}:{line}", f"Fill the columns {', '.join(columns)}.")
-        if seen.setdefault(row["image"], line) != line:
-            raise DataError(
-                f"CSV names {row['image']} twice",
-                f"{path}:{line}",
-                f"See line {seen[row['image']]}; keep one.",
-            )
-    if "split" in columns and split not in (names := {row["split"] for _, row in rows}):
-        raise DataError(unknown_name("split", split, names), str(path), "Correct the CSV's column split.")
-    chosen = [(line, row) for line, row in rows if row.get("split", split) == split]
-    pairs = [(folder / row["image"], folder / row["mask"]) for _, row in chosen]
-    missing = [(line, p) for (line, _), pair in zip(chosen, pairs, strict=True) for p in pair if not p.is_file()]
-    if missing:
-        line, first = missing[0]
-        raise DataError(
-            f"{len(missing)} files of the CSV are missing, the first is {first}",
-            f"{path}:{line}",
-            "Add them.",
-        )
-    return pairs, "split" in columns

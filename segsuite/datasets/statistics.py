@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.datasets.base import VOID, FileDataset, Label, SegmentationDataset
-from segsuite.datasets.image_io import read_mask
 from segsuite.errors import DataError, SegsuiteError
 from segsuite.io import atomic
 
@@ -90,10 +89,7 @@ def cache_folder() -> Path:
 
 def read_label(dataset: SegmentationDataset, index: int) -> Label:
     """The label (H, W) alone: its image takes most of the time to decode."""
-    if isinstance(dataset, FileDataset):
-        mask = dataset.samples[index].mask
-        return dataset.to_label(read_mask(mask), mask)
-    return dataset.read(index)[1]
+    return dataset.read_label(index) if isinstance(dataset, FileDataset) else dataset.read(index)[1]
 
 
 def _read(file: Path, images: int, classes: int) -> LabelCounts | None:

@@ -23,7 +23,9 @@ from torch import Tensor, nn
 
 from segsuite.encoders.names import canonical_name
 from segsuite.encoders.table import Row, row_of
+from segsuite.encoders.weight_files import named_file
 from segsuite.errors import ConfigError
+from segsuite.io.paths import expanded
 
 RGB = tuple[float, float, float]
 IMAGENET_MEAN: RGB = (0.485, 0.456, 0.406)
@@ -57,20 +59,13 @@ def pretrained(name: str, weights: str) -> Pretrained | None:
     """What `weights` means for the encoder `name`; None for "none". Raises ConfigError."""
     if weights == "none":
         return None
-    if weights == "imagenet":
-        file = find_local(name)
-        return _download(name) if file is None else read_local(file, *_mean_std(name))
-    if weights.endswith((".safetensors", ".pth", ".pt")):
-        return read_local(Path(weights), *_mean_std(name))
-    raise ConfigError(
-        f"unknown encoder weights '{weights}'",
-        advice="write none, imagenet, or the path of a .safetensors, .pth or .pt file",
-    )
+    file = find_local(name) if weights == "imagenet" else named_file(weights)
+    return _download(name) if file is None else read_local(file, *_mean_std(name))
 
 
 def find_local(name: str) -> Path | None:
     """The local file that "imagenet" means for the encoder `name`, None when there is none."""
-    folders = [Path(f) for f in os.environ.get("SEGSUITE_WEIGHTS", "").split(os.pathsep) if f]
+    folders = [expanded(f) for f in os.environ.get("SEGSUITE_WEIGHTS", "").split(os.pathsep) if f]
     for folder in [*folders, Path("data/weights"), Path("../shared/weights")]:
         for file_name in local_names(name):
             if (folder / file_name).is_file():
@@ -90,9 +85,7 @@ def local_names(name: str) -> tuple[str, ...]:
 
 def read_local(file: Path, mean: RGB = IMAGENET_MEAN, std: RGB = IMAGENET_STD) -> Pretrained:
     """The tensors of a local file; nothing in it is executed. mean, std: of images, unless its metadata say others.
-    Raises ConfigError when it is missing or damaged."""
-    if not file.is_file():
-        raise ConfigError("the file of encoder weights does not exist", str(file), "correct the path in model.weights")
+    Raises ConfigError when it is damaged."""
     metadata: Mapping[str, str] = {}
     try:
         if file.suffix == ".safetensors":

@@ -6,6 +6,8 @@ from typing import Any
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
 from segsuite.launch.causes import read_attempts
+from segsuite.launch.data_changes import seen_by
+from segsuite.launch.notes import as_json, notes
 from segsuite.launch.slurm.view import View, accounting, view
 
 STATES = ("finished", "running", "queued", "held", "failed", "unfinished", "new")
@@ -37,6 +39,8 @@ class Status:
         self.experiment = experiment
         self._finished: dict[str, dict[str, Any]] = {}
         self._attempts: dict[str, list[dict[str, Any]]] = {}
+        self._seen: dict[str, str] = {}
+        self._told: list[dict[str, str]] | None = None
 
     def look(self) -> dict[str, Any]:
         """Counts by state, each trial (see `_describe`), and of a submitted experiment its queue and its cost."""
@@ -57,14 +61,23 @@ class Status:
             attempts = [(self._attempts.get(trial["id"], []), trial["state"]) for trial in trials]
             cost = accounting(seen, self.experiment, attempts)
             found["cluster"] = {"queue": seen.queue(), "held": seen.held, "accounting": cost}
-        return found | {"trials": trials}
+        return found | {"notes": self._notes(), "trials": trials}
+
+    def _notes(self) -> list[dict[str, str]]:
+        """What is said beside the states; looked for once, since it may read files of the data."""
+        if self._told is None:
+            self._told = as_json(notes(self.experiment, self._seen))
+        return self._told
 
     def _look_at(self, trial: Trial, seen: View | None, has_folder: bool) -> dict[str, Any]:
         there = store.names(trial.folder) if has_folder else frozenset()
         attempts = read_attempts(trial.folder) if seen is not None and "attempts.jsonl" in there else []
         if attempts:
             self._attempts[trial.id] = attempts
-        found = _describe(trial, _state(trial, there, seen), there)
+        result: dict[str, Any] = {}
+        found = _describe(trial, _state(trial, there, seen), there, result)
+        if (fingerprint := seen_by(result)) is not None:
+            self._seen[trial.id] = fingerprint
         found["attempts"] = len(attempts) or None
         task = seen.tasks.get(trial.id) if seen is not None else None
         if seen is not None and task is not None and found["state"] in ("running", "queued", "held"):
@@ -94,10 +107,10 @@ def _state(trial: Trial, there: frozenset[str], seen: View | None) -> str:
     return "held" if task.is_held else "queued"
 
 
-def _describe(trial: Trial, state: str, there: frozenset[str]) -> dict[str, Any]:
+def _describe(trial: Trial, state: str, there: frozenset[str], result: dict[str, Any]) -> dict[str, Any]:
     """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds left,
     reason of a failure and log; whether its batches were made smaller; on a cluster its attempts, its task's job and
-    node, its seconds so far, or what it waits for."""
+    node, its seconds so far, or what it waits for. `result` is filled with that of a finished trial."""
     epochs = store.events(trial.folder) if "events.jsonl" in there and state != "finished" else []
     planned = trial.settings.train.epochs
     found: dict[str, Any] = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state}
@@ -105,7 +118,7 @@ def _describe(trial: Trial, state: str, there: frozenset[str]) -> dict[str, Any]
     found |= dict.fromkeys(("miou", "seconds_left", "reason", "log", "attempts", "job", "node", "elapsed_seconds"))
     found |= {"waits_for": None, "smaller_batch": store.SMALLER_BATCH in there}
     if state == "finished":
-        result = store.read_json(trial.folder / "result.json") or {}
+        result.update(store.read_json(trial.folder / "result.json") or {})
         found |= {"epochs_done": result.get("epochs"), "miou": result.get("scores", {}).get("miou")}
     elif epochs:
         found["miou"] = next((event["miou"] for event in reversed(epochs) if event.get("miou") is not None), None)

@@ -3,6 +3,7 @@
 The files are the truth: nothing here asks a network, a tracker or a running trial. Imports no torch.
 """
 
+import dataclasses
 import shlex
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ from segsuite.config import TrialSettings
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
 from segsuite.metrics.groups import image_miou
+from segsuite.report.same_data import OTHER_DATA, of_other_data
 
 Counts = NDArray[np.int64]
 
@@ -61,11 +63,14 @@ class TrialRecord:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     counted: Counted | None = None
+    other_data: bool = False
+    """Whether it saw other images or masks than those that it would be averaged with: then it counts as not
+    finished."""
 
     @property
     def finished(self) -> bool:
-        """Whether it has a result that can be read."""
-        return self.result is not None
+        """Whether it has a result that can be read and be put beside others."""
+        return self.result is not None and not self.other_data
 
     @property
     def smaller_batches(self) -> str:
@@ -170,7 +175,7 @@ def gather(experiment: Experiment) -> Gathered:
         experiment.arms,
         experiment.baseline,
         axes,
-        tuple(_record(trial) for trial in experiment.trials),
+        _with_other_data_marked([_record(trial) for trial in experiment.trials]),
         _strangers(experiment),
     )
 
@@ -221,6 +226,13 @@ def _record(trial: Trial) -> TrialRecord:
         store.read_json(folder / "manifest.json") or {},
         reason,
         counted,
+    )
+
+
+def _with_other_data_marked(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    others = of_other_data((one.id, one.settings, one.result) for one in records if one.result is not None)
+    return tuple(
+        dataclasses.replace(one, other_data=True, reason=OTHER_DATA) if one.id in others else one for one in records
     )
 
 

@@ -77,7 +77,9 @@ def _mark(trial: TrialRecord) -> Mark:
     score = trial.score("miou")
     epochs = f"{len(trial.events)}/{trial.settings.train.epochs}"
     text = {
-        "finished": ("-" if score is None else f"{score:.3f}") + "*" * bool(trial.smaller_batches),
+        "finished": ("-" if score is None else f"{score:.3f}")
+        + "*" * bool(trial.smaller_batches)
+        + " (other data)" * trial.other_data,
         "running": f"epoch {epochs}",
         "unfinished": f"stopped {epochs}",
         "failed": "failed",
@@ -111,6 +113,13 @@ def _notices(material: Material) -> Iterable[str]:
         found = list(dict.fromkeys(str(result.get("scored", {}).get(key)) for result in results))
         if len(found) > 1:
             yield f"Trials were scored on different {what}: {listed(found)}. Their scores should not be compared."
+    others = [trial for trial in gathered.trials if trial.other_data]
+    if others:
+        shown = listed([f"{material.styles[trial.arm].name} seed {trial.seed}" for trial in others])
+        yield (
+            "The images or masks have changed between trials. Those that saw others than most are in no mean and in no "
+            f"comparison: {shown}. Remove their run directories and run the experiment again, to train them anew."
+        )
     if any(result.get("scored", {}).get("split") == "train" for result in results):
         yield "Scored on images that were trained on: these scores say nothing about other images."
     if any(result.get("scored", {}).get("checkpoint") == "best" for result in results) and any(

@@ -1,6 +1,7 @@
 """Result tables of an experiment, for the terminal."""
 
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from segsuite.experiment import Experiment
 from segsuite.io import store
+from segsuite.report.same_data import OTHER_DATA, of_other_data
 
 MANY_CLASSES = 16
 SMALLER_BATCHES = "* the memory was too small: trained with smaller batches, which batch normalisation sees"
@@ -27,7 +29,9 @@ def results(experiment: Experiment) -> dict[str, dict[int, dict[str, Any]]]:
 def result_table(experiment: Experiment) -> Group:
     """mIoU of each arm with every seed, then per-class IoU averaged over seeds. A mean never hides how many seeds
     it is of."""
-    found = results(experiment)
+    every = results(experiment)
+    others = _other_data(experiment, every)
+    found = {arm: {s: one for s, one in seeds.items() if (arm, s) not in others} for arm, seeds in every.items()}
     first = next((result for seeds in found.values() for result in seeds.values()), None)
     if first is None:
         return Group(Text("no trial has a result yet"))
@@ -42,18 +46,31 @@ def result_table(experiment: Experiment) -> Group:
     for name in ("mean", "sd of seeds", "seeds", "pixel accuracy", "parameters", "training"):
         table.add_column(name, justify="right")
     for arm in experiment.arms:
-        table.add_row(*_row(experiment, arm, found[arm]))
+        table.add_row(*_row(experiment, arm, found[arm], every[arm]))
     parts: list[Table | Text] = [table, _class_table(experiment, found, list(first["class_scores"]["iou"]))]
     if any("smaller_batch" in result for seeds in found.values() for result in seeds.values()):
         parts.insert(1, Text(SMALLER_BATCHES))
+    if others:
+        parts.insert(1, Text(f"^ {OTHER_DATA}; remove its run directory and run again"))
     return Group(*parts)
 
 
-def _row(experiment: Experiment, arm: str, seeds: dict[int, dict[str, Any]]) -> list[Text]:
+def _other_data(experiment: Experiment, found: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> set[tuple[str, int]]:
+    """Arm and seed of the trials that are in no mean, because they saw other data."""
+    finished = [trial for trial in experiment.trials if trial.seed in found[trial.arm]]
+    others = of_other_data((trial.id, trial.settings, found[trial.arm][trial.seed]) for trial in finished)
+    return {(trial.arm, trial.seed) for trial in finished if trial.id in others}
+
+
+def _row(
+    experiment: Experiment, arm: str, seeds: Mapping[int, dict[str, Any]], every: Mapping[int, dict[str, Any]]
+) -> list[Text]:
+    """`every`: also those that are in no mean, which are shown with a mark."""
     scores = [seeds[seed]["scores"]["miou"] for seed in experiment.seeds if seed in seeds]
     known = [score for score in scores if score is not None]
     cells = [arm + (" (baseline)" if arm == experiment.baseline else "")]
-    cells += [_score(seeds[seed]) if seed in seeds else "missing" for seed in experiment.seeds]
+    for seed in experiment.seeds:
+        cells.append(_score(every[seed]) + "^" * (seed not in seeds) if seed in every else "missing")
     cells.append(_number(statistics.mean(known)) if known else "-")
     cells.append(_number(statistics.stdev(known)) if len(known) > 1 else "-")
     cells.append(f"{len(known)} of {len(experiment.seeds)}")

@@ -74,7 +74,8 @@ def evaluate(
                 counts.append(counts_of(matrices))
                 probabilities.add(logits_NCHW, predictions, labels)
                 shapes.add(predictions.to(torch.uint8).cpu().numpy(), group["label"].numpy())
-                samples.append(group["index"])
+                # A copy: what a worker sent lies in shared memory, which stays open while any of it is kept.
+                samples.append(group["index"].clone())
                 done += len(labels)
             report({"phase": "evaluate", "images": done})
         boundaries, objects = shapes.counts()

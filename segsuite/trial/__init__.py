@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -33,7 +34,8 @@ from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device
 from segsuite.train.samples import write_predictions
 from segsuite.train.shown_images import ShownImages
 from segsuite.train.tracking import Subject, Tracker, tracked
-from segsuite.trial.data import TrialData, build_data
+from segsuite.trial.batch_of_one import check_normalised
+from segsuite.trial.data import TrialData, build_data, refuse_other_data
 from segsuite.trial.frozen import Frozen, read
 from segsuite.trial.label_fit import fit_to_labels
 from segsuite.trial.loss import resolve_loss
@@ -73,7 +75,9 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             run.open()
             machine = prepare(trial, device, ranks)
             data = build_data(trial.settings, ranks, device)
+            refuse_other_data(data.fingerprint, run)
             network = build_network(trial.settings, data.num_classes)
+            check_normalised(network, data, trial.settings)
             fit_to_labels(network, data, run)
             atomic.write_json(folder / "manifest.json", describe(data, network, machine))
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
@@ -125,7 +129,9 @@ def subject(trial: Frozen, folder: Path) -> Subject:
 def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
     """Threads, device, precision and the global seeds."""
     started = time.time()
-    torch.set_num_threads(trial.settings.execution.threads or threads_by_default())
+    threads = trial.settings.execution.threads or threads_by_default()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
     pl.seed_everything(trial.seed, workers=False, verbose=False)
     return Machine(device, resolve_precision(trial.settings.train.precision, device), started, ranks)
 

@@ -8,16 +8,19 @@ import torch
 from torch.utils.data import DataLoader
 
 from segsuite.config import Augment, Execution, TrialSettings
+from segsuite.config.batches import too_few
 from segsuite.datasets import build_dataset
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.class_crops import ClassAwarePlacement
-from segsuite.datasets.loader import WHOLE, ResumableLoader, Samples, Share, evaluation_loader, training_loader
+from segsuite.datasets.fingerprints import same_data, trial_fingerprint
+from segsuite.datasets.loader import WHOLE, Cache, ResumableLoader, Samples, Share, evaluation_loader, training_loader
 from segsuite.datasets.on_device import DeviceData, DrawnSamples, load_on_device
 from segsuite.datasets.repeat_factors import Floats, repeat_factors
 from segsuite.datasets.statistics import label_counts
 from segsuite.datasets.transforms import Transform
-from segsuite.errors import ConfigError
+from segsuite.errors import ConfigError, DataError
 from segsuite.io.machine import threads_by_default
+from segsuite.io.store import RunDirectory, read_json
 from segsuite.train.distributed import ALONE, Ranks
 
 
@@ -50,18 +53,30 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu
     options = settings.data.model_dump(exclude={"name"})
     datasets = {split: build_dataset(settings.data.name, split, **options) for split in ("train", watched, scored)}
     execution = settings.execution
+    few = too_few(len(datasets["train"]), settings)
+    if few is not None:
+        raise few
+
+    caches: dict[str, Cache] = {split: {} for split in datasets} if execution.cache_images else {}
+    workers = loader_workers(execution, device)
 
     def samples(split: str, augmented: bool) -> tuple[Samples, range]:
         transform = training_transform(settings.augment, datasets[split]) if augmented else None
-        count = min(overfit or len(datasets[split]), len(datasets[split]))
-        return Samples(datasets[split], settings.seed, transform, execution.cache_images), range(count)
+        of_split = Samples(datasets[split], settings.seed, transform, caches.get(split))
+        return of_split, range(overfit or len(datasets[split]))
+
+    def read_for_workers(of_split: Samples, indices: range) -> tuple[Samples, range]:
+        if workers > 0:
+            of_split.fill_cache(indices, workers)
+        return of_split, indices
 
     # Spread over GPUs, a network predicts on all ranks at once: all see all images then, and the scores are the same.
     part = Share.of_split(ranks.rank, ranks.world) if ranks.world > 1 and ranks.strategy == "ddp" else WHOLE
     chosen, indices = samples("train", not overfit)
     on_device = data_on_device(chosen, execution, ranks.device(device))
-    workers = loader_workers(execution, device)
-    check_shares(len(indices), settings.train.batch_size, len(datasets[watched]), ranks.world)
+    if on_device is None:
+        read_for_workers(chosen, indices)
+    check_shares(len(datasets[watched]), ranks.world)
     threshold = None if overfit else settings.train.repeat_threshold
     factors = None if threshold is None else factors_of(datasets["train"], indices, threshold)
     training = training_loader(
@@ -76,7 +91,9 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu
         settings.train.accumulate,
     )
     loaders = {
-        (split, share): evaluation_loader(*samples(split, False), execution.evaluation_batch_size, workers, share)
+        (split, share): evaluation_loader(
+            *read_for_workers(*samples(split, False)), execution.evaluation_batch_size, workers, share
+        )
         for split, share in {(watched, part), (scored, WHOLE)}
     }
     return TrialData(
@@ -86,7 +103,11 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu
         datasets[scored],
         samples(scored, False)[1],
         datasets["train"].classes,
-        "-".join(datasets[split].fingerprint() for split in ("train", scored)),
+        trial_fingerprint(
+            datasets["train"].fingerprint(),
+            datasets[watched].fingerprint() if watched not in ("train", scored) else None,
+            datasets[scored].fingerprint(),
+        ),
         on_device,
     )
 
@@ -107,16 +128,20 @@ def loader_workers(execution: Execution, device: str) -> int:
     return min(8, threads_by_default()) if device == "cuda" else 0
 
 
-def check_shares(training: int, batch_size: int, watched: int, world: int) -> None:
-    """Raises ConfigError when a split has too few images for every rank to have a part of it."""
-    if world == 1:
-        return
-    if training < batch_size:
-        raise ConfigError(
-            f"the training split has {training} images, fewer than train.batch_size {batch_size}",
-            advice="lower train.batch_size: several processes share whole batches only",
+def refuse_other_data(fingerprint: str, run: RunDirectory) -> None:
+    """Raises DataError when the trial has begun on other data than there are now: it would be of neither."""
+    before = (read_json(run.folder / "manifest.json") or {}).get("dataset_fingerprint")
+    if before and run.last_checkpoint.exists() and not same_data(str(before), fingerprint):
+        raise DataError(
+            "the images or masks have changed since this trial began: its first epochs saw other data",
+            str(run.folder),
+            "restore the data and run it again; or remove this run directory, to train it anew on the data as they are",
         )
-    if watched < world:
+
+
+def check_shares(watched: int, world: int) -> None:
+    """Raises ConfigError when the validated split has too few images for every rank to have a part of it."""
+    if world > 1 and watched < world:
         raise ConfigError(
             f"{watched} images are validated on, fewer than {world} processes",
             advice=f"set execution.nodes x execution.devices to at most {watched}",

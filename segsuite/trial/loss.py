@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from segsuite.config.class_numbers import check_class_numbers
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.statistics import LabelCounts, label_counts
-from segsuite.errors import ConfigError, unknown_name
 from segsuite.losses.class_weights import class_weights
 
 Weights = dict[str, dict[str, float]]
@@ -20,6 +20,7 @@ def resolve_loss(
     Rules are applied to the pixels of the images `indices` of `training`, which are counted only when one asks. Raises
     ConfigError when a list does not have one number a class, or a name is no class.
     """
+    check_class_numbers(options, training.classes)
     resolver = _Resolver(training, indices)
     return resolver.resolve(options), resolver.weights
 
@@ -46,7 +47,7 @@ class _Resolver:
                 prefix + "pixel_counts", self.counts.pixels_C if given is None else given
             )
         if "rare_classes" in result:
-            result["rare_classes"] = [self._class_id(name) for name in result["rare_classes"]]
+            result["rare_classes"] = [self.training.classes.index(name) for name in result["rare_classes"]]
         if "terms" in result:
             result["terms"] = [
                 self.resolve(term, f"{prefix}terms.{index}.") for index, term in enumerate(result["terms"])
@@ -61,16 +62,5 @@ class _Resolver:
         return class_weights(self.counts.pixels_C, **rule, present_pixels=self.counts.present_pixels_C)
 
     def _numbers(self, setting: str, numbers: Sequence[float]) -> list[float]:
-        classes = self.training.classes
-        if len(numbers) != len(classes):
-            raise ConfigError(
-                f"loss.{setting} has {len(numbers)} numbers, the dataset {len(classes)} classes",
-                advice=f"give one number for each of: {', '.join(classes)}",
-            )
-        self.weights[setting] = dict(zip(classes, map(float, numbers), strict=True))
+        self.weights[setting] = dict(zip(self.training.classes, map(float, numbers), strict=True))
         return list(numbers)
-
-    def _class_id(self, name: str) -> int:
-        if name not in self.training.classes:
-            raise ConfigError(unknown_name("class in loss.rare_classes", name, self.training.classes))
-        return self.training.classes.index(name)

@@ -60,9 +60,11 @@ def test_missing_split_is_an_error_only_when_built(tmp_path):
         CamVid("test", root=tmp_path)
 
 
-def test_wrong_root_says_what_was_looked_for_and_how_to_set_it(tmp_path):
-    with pytest.raises(DataError, match="looked for train/ and trainannot/") as caught:
-        CamVid("train", root=tmp_path / "absent")
+def test_wrong_root_says_what_was_looked_for_and_how_to_set_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="there is no dataset folder absent") as caught:
+        CamVid("train", root="absent")
+    assert caught.value.where == str(tmp_path / "absent")
     assert "--set data.root=" in caught.value.advice
     assert "data/README.md" in caught.value.advice
 

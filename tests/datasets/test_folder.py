@@ -4,7 +4,7 @@ from PIL import Image
 
 from segsuite.datasets.audit import audit
 from segsuite.datasets.base import default_palette
-from segsuite.datasets.folder import split_of
+from segsuite.datasets.fractions import split_of
 from segsuite.errors import ConfigError, DataError
 from tests.datasets.trees import GLOBS, build_folder, folder_tree, ids_of, names_of, save
 

@@ -1,5 +1,8 @@
 """Scoring a network: everything that is counted belongs to the same pixels."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from segsuite.train.callbacks import StopRequest
 from segsuite.train.evaluation import Evaluated, evaluate
 
 IMAGES, CLASSES = 5, 8
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class Fixed(torch.nn.Module):
@@ -81,3 +85,27 @@ def test_the_batch_size_changes_nothing(samples: Samples, batch_size: int) -> No
     np.testing.assert_array_equal(one.histograms.of_class, other.histograms.of_class)
     np.testing.assert_array_equal(one.object_counts, other.object_counts)
     np.testing.assert_array_equal(one.samples, other.samples)
+
+
+FEW_FILES = """
+import resource
+import torch
+from segsuite.datasets import build_dataset
+from segsuite.datasets.loader import Samples, evaluation_loader
+from segsuite.train.callbacks import StopRequest
+from segsuite.train.evaluation import evaluate
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+samples = Samples(build_dataset("shapes", "val", size=(8, 8), val_images=400))
+network = torch.nn.Conv2d(3, 8, 1)
+network.forward = lambda images: torch.nn.Conv2d.forward(network, images.float())
+loader = evaluation_loader(samples, range(400), 1, workers=1)
+print(len(evaluate(network, loader, 8, "cpu", "fp32", StopRequest(), lambda event: None).samples))
+"""
+
+
+@pytest.mark.slow
+def test_many_batches_of_a_worker_are_scored_with_few_open_files() -> None:
+    """Each tensor that a worker sent keeps a file open for as long as it lives (pytorch #11201, #973)."""
+    ran = subprocess.run([sys.executable, "-c", FEW_FILES], cwd=REPOSITORY, capture_output=True, text=True)
+    assert ran.stdout.strip() == "400", ran.stderr[-2000:]

@@ -1,5 +1,6 @@
 """segsuite.trial.data: from the settings of sampling to what is drawn, and what is said of wrong ones."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,17 @@ from segsuite.config import Execution, trial_id, validate
 from segsuite.config.data import Augment
 from segsuite.datasets.loader import Samples, training_loader
 from segsuite.datasets.transforms import Transform
-from segsuite.errors import ConfigError
-from segsuite.trial.data import TrialData, build_data, factors_of, loader_workers, training_transform
+from segsuite.errors import ConfigError, DataError
+from segsuite.io import atomic
+from segsuite.io.store import RunDirectory
+from segsuite.trial.data import (
+    TrialData,
+    build_data,
+    factors_of,
+    loader_workers,
+    refuse_other_data,
+    training_transform,
+)
 from tests.datasets.test_statistics import Labels
 
 SHAPES: dict[str, Any] = {"name": "shapes", "size": [24, 32], "train_images": 12, "val_images": 2, "test_images": 2}
@@ -107,14 +117,14 @@ def test_a_threshold_that_changes_nothing_is_an_error_that_says_what_would(
     [
         ("augment", {"crop_classes": {"probability": 0.3}}, "augment: crop_classes needs a crop"),
         ("augment", {"crop_classes": {"max_share": 0.7}}, "augment: crop_classes needs a crop"),
-        ("augment", {**AUGMENT, "crop_classes": {"probability": 2}}, "less than or equal to 1"),
-        ("augment", {**AUGMENT, "crop_classes": {"temperature": 0}}, "greater than 0"),
-        ("augment", {**AUGMENT, "crop_classes": {"tries": 0}}, "greater than or equal to 1"),
+        ("augment", {**AUGMENT, "crop_classes": {"probability": 2}}, "must be at most 1, not"),
+        ("augment", {**AUGMENT, "crop_classes": {"temperature": 0}}, "must be above 0, not 0"),
+        ("augment", {**AUGMENT, "crop_classes": {"tries": 0}}, "must be at least 1, not 0"),
         ("augment", {**AUGMENT, "crop_classes": {"maxshare": 0.7}}, "did you mean 'max_share'"),
         ("augment", {**AUGMENT, "crop_classes": 0.3}, "must be a mapping"),
-        ("train", {"repeat_threshold": 0}, "greater than 0"),
-        ("train", {"repeat_threshold": 1.5}, "less than or equal to 1"),
-        ("data", {**SHAPES, "rare_share": 0.2}, "less than or equal to 0.1"),
+        ("train", {"repeat_threshold": 0}, "must be above 0, not 0"),
+        ("train", {"repeat_threshold": 1.5}, "must be at most 1, not"),
+        ("data", {**SHAPES, "rare_share": 0.2}, "must be at most 0.1, not 0.2"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(section: str, given: dict[str, Any], message: str) -> None:
@@ -148,6 +158,31 @@ def test_sampling_that_is_off_moves_no_id(settings: dict[str, Any]) -> None:
 def test_sampling_that_is_on_is_another_trial(settings: dict[str, Any]) -> None:
     plain = {"augment": {"crop": [16, 16]}} if "augment" in settings else {}
     assert trial_id(validate(values(**settings), str)) != trial_id(validate(values(**plain), str))
+
+
+@pytest.mark.parametrize(
+    ("seen", "has_checkpoint", "refused"),
+    [("a-b", True, False), ("a-c", True, True), ("a-c", False, False), (None, True, False)],
+)
+def test_a_trial_does_not_go_on_with_other_data(
+    tmp_path: Path, seen: str | None, has_checkpoint: bool, refused: bool
+) -> None:
+    run = RunDirectory(tmp_path)
+    if seen is not None:
+        atomic.write_json(tmp_path / "manifest.json", {"dataset_fingerprint": seen})
+    if has_checkpoint:
+        atomic.write_text(run.last_checkpoint, "")
+    with pytest.raises(DataError, match="changed since this trial began") if refused else nullcontext():
+        refuse_other_data("a-b", run)
+
+
+def test_decoded_images_are_kept_once_for_all_workers_and_splits_alike() -> None:
+    settings = validate(values(data={**SHAPES, "train_images": 8}, execution={"cache_images": True, "workers": 1}), str)
+    data = build_data(settings)
+    assert len(data.training.dataset.cache) == 8
+    assert data.validation.dataset.cache is data.scored.dataset.cache
+    plain = build_data(validate(values(data={**SHAPES, "train_images": 8}, execution={"workers": 1}), str))
+    assert plain.training.dataset.cache is None
 
 
 ON_DEVICE = {"augment": {**AUGMENT, "contrast": 0.2}, "execution": {"data_on_device": True}}
@@ -186,7 +221,7 @@ def test_by_default_the_data_lies_on_a_gpu_only() -> None:
 )
 def test_data_that_cannot_lie_on_the_device_is_refused_where_it_is_wanted(augment: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
-        data(augment=augment, execution={"data_on_device": True})
+        data(augment=augment, execution={"data_on_device": True}, train={"batch_size": 1})
 
 
 @pytest.mark.parametrize(("device", "threads", "workers"), [("cuda", "16", 8), ("cuda", "3", 3), ("cpu", "16", 0)])

@@ -39,6 +39,7 @@ class FromLabels(nn.Module):
 
 def data(train_images: int = 6, **settings: Any) -> TrialData:
     shapes = {"name": "shapes", "size": [16, 16], "train_images": train_images, "val_images": 2, "test_images": 2}
+    settings = {"train": {"batch_size": min(8, train_images)}, **settings}
     return build_data(validate({"data": shapes, "model": {"name": "unet"}, **settings}, str))
 
 

@@ -1,11 +1,12 @@
 """Whether what an experiment needs is on this machine: datasets, pretrained weights, W&B."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
-from segsuite.errors import SegsuiteError
+from segsuite.encoders.weight_files import named_file
+from segsuite.errors import ConfigError, DataError
 from segsuite.experiment import Experiment
 from segsuite.io import wandb_environment
 from segsuite.launch.doctor import Check, ok, problem, warning
@@ -19,33 +20,24 @@ def check_needs(experiment: Experiment) -> Iterator[Check]:
 
 
 def _datasets(experiment: Experiment) -> Iterator[Check]:
-    from segsuite.datasets import build_dataset
+    """The splits that are there, and all that `segsuite plan` finds wrong."""
+    from segsuite.launch.check_plan import data_of, problems
 
-    seen = set()
-    for trial in experiment.trials:
-        data = trial.settings.data
-        for split in dict.fromkeys(("train", "val", trial.settings.evaluation.split)):
-            key = (data.model_dump_json(), split)
-            if key in seen:
-                continue
-            seen.add(key)
-            name = f"data {data.name}/{split}"
-            try:
-                dataset = build_dataset(data.name, split, **data.model_dump(exclude={"name"}))
-                yield ok(name, f"{len(dataset)} images")
-            except SegsuiteError as error:
-                yield problem(name, error.what, error.advice or "see data/README.md")
+    for name, images in data_of(experiment):
+        yield ok(name, f"{images} images")
+    for error in problems(experiment):
+        name = "data" if isinstance(error, DataError) else "settings"
+        yield problem(name, f"{error.what} ({error.where})", error.advice or "see data/README.md")
 
 
 def _weights(experiment: Experiment) -> Iterator[Check]:
     models = [trial.settings.model for trial in experiment.trials]
     wanted = {(getattr(model, "encoder", None), getattr(model, "weights", "none")) for model in models}
-    files = sorted({str(weights) for encoder, weights in wanted if encoder and weights not in ("none", "imagenet")})
-    for file in files:
-        if Path(file).is_file():
-            yield ok("weights", file)
-        else:
-            yield problem("weights", f"{file} does not exist", "correct the path in model.weights")
+    for weights in sorted({str(weights) for encoder, weights in wanted if encoder}):
+        with contextlib.suppress(ConfigError):  # reported above
+            file = named_file(weights)
+            if file is not None:
+                yield ok("weights", str(file))
     encoders = sorted(str(encoder) for encoder, weights in wanted if encoder and weights == "imagenet")
     if not encoders:
         return
