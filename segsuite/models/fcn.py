@@ -220,7 +220,7 @@ def build_fcn(
     upsampler: of every seam; None: the paper's (plain: bilinear_conv). last_upsampler: of the last seam of 16s and
     8s, where it is another. head_channels: width of fc6 and fc7, None without. stride, decoder_channels (coarse to
     fine, None: those of the U-Net), match and match_to (matching.py) belong to plain, and so do normalisation,
-    activation, attention and dropout (see Layers). encoder_normalisation: own, frozen_batch or synchronised_batch.
+    activation, attention and dropout (see Layers). encoder_normalisation: own or frozen_batch.
     Raises ConfigError for settings that the variant has no use for.
     """
     check_variant(
