@@ -18,6 +18,11 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
 
+    def revision(self) -> dict[str, Any]:
+        """What `identity` holds beside these settings where they mean something else than they did once, so that no old
+        result is taken for a new one. All other ids stay, which SCHEMA of trial.py would change as well."""
+        return {}
+
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
     """The groups of settings that a field's annotation allows.
@@ -42,7 +47,7 @@ def identity(settings: BaseModel) -> dict[str, Any]:
         value = _file_name(getattr(settings, name)) if is_path else getattr(settings, name)
         if name == "name" or value != default:
             kept[name] = _identity_of(value)
-    return kept
+    return kept | (settings.revision() if isinstance(settings, Settings) else {})
 
 
 @functools.cache  # pydantic copies a default deeply each time that it is asked for it: most of a plan's seconds
