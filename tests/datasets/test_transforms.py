@@ -116,7 +116,7 @@ def test_the_random_scale_covers_its_range() -> None:
 
 
 def test_the_random_scale_is_uniform() -> None:
-    transform = build_transform(scale=(0.5, 2.0))
+    transform = Transform(scale=(0.5, 2.0))
     scales = [transform(*pair(200, 8), seed)[0].shape[0] / 200 for seed in range(400)]
     assert kstest(scales, "uniform", args=(0.5, 1.5)).pvalue > 0.01
     assert kstest(np.log(scales), "uniform", args=(np.log(0.5), np.log(4.0))).pvalue < 1e-6
