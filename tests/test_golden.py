@@ -79,6 +79,15 @@ compare:
   precision: [{train.precision: fp32}, {train.precision: auto, train.gradient_clip: 1}]
 seeds: [3]
 """,
+    # pool3 and pool4 of a VGG are scored since; before, 16s was 05530d9446c3 and 8s was 175d3f3ea606 here
+    "revised": """data: {name: shapes}
+model: {name: fcn}
+compare:
+  model.encoder: [resnet18, vgg16]
+  model.variant: [32s, 16s, 8s, plain]
+baseline: {model.encoder: resnet18, model.variant: 8s}
+seeds: [0]
+""",
 }
 
 

@@ -6,13 +6,19 @@ logits, probabilities, the energy of the gradient by the image), constant_respon
 predictions.py on class ids. MEASURES says what each figure is. A figure stands beside its control, what it would be
 without an artefact: the difference of the two is the finding. This module imports neither torch nor numpy.
 
-Controls. Of harmonics: the bins beside them, times what lines the image and the label have of their own there, so
-that a periodic texture raises no false alarm. Of phase variances: the same share of the value, or, if larger, the
-value on a lattice of period s + 1, which no operator has, or the floor of white noise. Of predictions: the label's
-value, or what the border of the image does. Of the constant response: the next cell, which is nearer to the border.
+Controls. Of harmonics: the bins beside them, times what lines the image, rectified or not, and the label have there, so
+that a periodic texture raises no false alarm. Of phase variances: the value on a lattice of period s + 1, which no
+operator has (of whole maps at least the floor of white noise), and of what it has above the part that these lines
+explain. Of predictions: the label's value, or what the border of the image does. Of the constant response: the next
+cell, which is nearer to the border.
 """
 
 from typing import NamedTuple
+
+VERSION = 2
+"""Of artefacts.json."""
+RENEWED_CONTROLS = ("harmonic_share", "harmonic_decibels", "static_phase_variance", "tile_phase_variance")
+"""Measures whose control is another one in version 1: those rows are not shown beside rows of today."""
 
 
 class Measure(NamedTuple):

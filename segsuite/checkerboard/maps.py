@@ -11,6 +11,7 @@ from torch import Tensor
 from segsuite.checkerboard import phases
 from segsuite.checkerboard.phases import Ratio
 from segsuite.checkerboard.spectrum import LEAST_SPACING, Spectrum, decibels, power_spectrum
+from segsuite.checkerboard.textures import Lines
 
 MARGIN_PIXELS = 16
 """Pixels of the image that are left out at each side, where zero padding is seen most."""
@@ -58,9 +59,10 @@ class MapMeasures:
         for period in self.periods:
             if min(height, width) // period < LEAST_SPACING:
                 continue
+            has_tiles = phases.measures_tiles(height, width, period + 1)  # no figure without its control
             for lattice in (period, period + 1):
                 self._static[lattice].add(phases.static_phase_variance(maps_NCHW, lattice), variance)
-                if phases.measures_tiles(height, width, lattice):
+                if has_tiles:
                     self._tiles[lattice].add(*phases.tile_phase_variance(maps_NCHW, lattice))
                 if energy:
                     self._energy[lattice] = self._energy[lattice] + phases.phase_sums(maps_NCHW, lattice)
@@ -71,30 +73,42 @@ class MapMeasures:
         assert self._power is not None
         return Spectrum(self._power)
 
-    def rows(self, place: str, stride: int, scenes: Sequence[Spectrum]) -> Iterator[Row]:
-        """All measures of maps of `stride`; `scenes`: the spectra of what they were made of, cut alike."""
+    def rows(self, place: str, stride: int, lines: Lines) -> Iterator[Row]:
+        """All measures of maps of `stride`; `lines`: of what they were made of, cut alike (Scene)."""
         spectrum = self.spectrum
         for period in self.periods:
             if not spectrum.measures(period):
                 continue
             at = period * stride
             share, background = spectrum.harmonic_share(period), spectrum.background_share(period)
-            control = spectrum.explained_share(period, [scene for scene in scenes if scene.measures(period)])
+            control = spectrum.explained_share(period, lines.get(period))
             yield row(place, at, "harmonic_share", share, control)
             excess = max(0.0, decibels(control, background))
             yield row(place, at, "harmonic_decibels", decibels(share, background), excess)
-            explained = min(1.0, control / share) if share > 0 else 0.0
+            explained = explained_part(share, background, control)
             static, other = self._static[period].value, self._static[period + 1].value
             floor = phases.static_noise_floor(*self.size, period)
-            yield row(place, at, "static_phase_variance", static, largest(floor, other, static * explained))
+            yield row(place, at, "static_phase_variance", static, with_lines(static, largest(floor, other), explained))
             if period in self._tiles:
                 tiles, other = self._tiles[period].value, self._tiles[period + 1].value
-                yield row(place, at, "tile_phase_variance", tiles, largest(other, tiles * explained))
+                yield row(place, at, "tile_phase_variance", tiles, with_lines(tiles, other, explained))
             if isinstance(energy := self._energy[period], Tensor):
                 other_energy = self._energy[period + 1]
                 assert isinstance(other_energy, Tensor)
                 values = phases.variation(energy), phases.variation(other_energy)
                 yield row(place, at, "phase_energy_variation", *values)
+
+
+def explained_part(share: float, background: float, control: float) -> float:
+    """The part that lines of the scene explain, 0..1, of what harmonics have over the bins beside them; 1 where they
+    have no more."""
+    return min(1.0, (control - background) / (share - background)) if share > background else 1.0
+
+
+def with_lines(value: float, other: float, explained: float) -> float:
+    """What `value` would be without an artefact: that of the lattice of period s + 1, and the explained part of what it
+    has above. (Of the value itself no part can be taken: debiased, it is below 0 for smooth maps, pattern or not.)"""
+    return other + max(0.0, value - other) * explained
 
 
 def largest(*values: float) -> float:

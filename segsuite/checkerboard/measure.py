@@ -20,6 +20,7 @@ from segsuite.checkerboard.phases import Ratio
 from segsuite.checkerboard.predictions import blockiness, isolated_pixels, moved, shift_flips, transitions
 from segsuite.checkerboard.scene import Scene, summed
 from segsuite.checkerboard.spectrum import LEAST_SPACING
+from segsuite.checkerboard.textures import strongest
 from segsuite.datasets.base import VOID
 from segsuite.metrics.confusion import predict
 from segsuite.models.network import SegmentationNetwork
@@ -140,14 +141,15 @@ class Measurement:
         return Measured(rows, self.first_logits, self.logits, response, signal)
 
     def _map_rows(self) -> Iterator[Row]:
-        image, labels = self.scene.image_spectra(1, self.periods), self.scene.label_spectrum(self.periods)
-        yield from self.logits.rows("logits", 1, [*image, labels])
-        yield from self.probabilities.rows("probabilities", 1, [*image, labels])
+        image = self.scene.image_lines(1, self.periods)
+        of_both = strongest([image, self.scene.label_lines(self.periods)])
+        yield from self.logits.rows("logits", 1, of_both)
+        yield from self.probabilities.rows("probabilities", 1, of_both)
         yield from self.gradient.rows("gradient", 1, image)
         for seam, sums in self.seams.items():
             if sums.size != (0, 0):
-                scenes = self.scene.image_spectra(seam.stride_to, sums.periods)
-                yield from sums.rows(f"seam:{seam.name}", seam.stride_to, scenes)
+                lines = self.scene.image_lines(seam.stride_to, sums.periods)
+                yield from sums.rows(f"seam:{seam.name}", seam.stride_to, lines)
 
     def _prediction_rows(self) -> Iterator[Row]:
         of_label, of_prediction = self.scene.label_borders, summed(self.transitions)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from segsuite.models.network import SegmentationNetwork
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 CALIBRATED = 8

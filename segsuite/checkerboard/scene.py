@@ -12,13 +12,11 @@ from torch.nn import functional as F
 
 from segsuite.checkerboard.maps import cut
 from segsuite.checkerboard.predictions import isolated_pixels, transitions
-from segsuite.checkerboard.spectrum import Spectrum, power_spectrum
+from segsuite.checkerboard.spectrum import power_spectrum
+from segsuite.checkerboard.textures import Lines, image_lines, spectrum_lines
 from segsuite.datasets.base import VOID
 
 LARGEST_SIDE = 256
-COLOUR_MIXTURES = torch.tensor(
-    [[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, -1, 0], [0, 1, -1], [1, 0, -1], [1, 1, 1]],
-)
 
 Sample = tuple[str, NDArray[np.uint8] | NDArray[np.float32], NDArray[np.uint8]]
 
@@ -30,35 +28,34 @@ class Scene:
     images_NCHW: Tensor
     labels_NHW: Tensor
     names: tuple[str, ...]
-    _spectra: dict[tuple[int, ...], list[Spectrum]] = field(default_factory=dict)
+    _lines: dict[tuple[int, ...], Lines] = field(default_factory=dict)
 
     @property
     def valid_NHW(self) -> Tensor:
         """Pixels with a class."""
         return self.labels_NHW != VOID
 
-    def image_spectra(self, stride: int, periods: Sequence[int]) -> list[Spectrum]:
-        """Of the colours, their differences and their sum, averaged over blocks of `stride` pixels a side, cut for
-        `periods` (of the reduced image): a network may pick the mixture in which a texture stands out most."""
+    def image_lines(self, stride: int, periods: Sequence[int]) -> Lines:
+        """Of the image averaged over blocks of `stride` pixels a side, cut for `periods` (of the reduced image); a
+        network may pick the view in which a texture stands out most (textures.py)."""
         key = (stride, *periods)
-        if key not in self._spectra:
+        if key not in self._lines:
             reduced = F.avg_pool2d(self.images_NCHW, stride) if stride > 1 else self.images_NCHW
-            maps = torch.einsum("kc,nchw->nkhw", COLOUR_MIXTURES.to(reduced), cut(reduced, stride, periods))
-            self._spectra[key] = [Spectrum(power_spectrum(maps[:, k : k + 1])) for k in range(len(COLOUR_MIXTURES))]
-        return self._spectra[key]
+            self._lines[key] = image_lines(reduced, periods, lambda maps: cut(maps, stride, periods))
+        return self._lines[key]
 
-    def label_spectrum(self, periods: Sequence[int]) -> Spectrum:
+    def label_lines(self, periods: Sequence[int]) -> Lines:
         """Of the one-hot maps of the classes that occur; a void pixel is in none."""
         key = (0, *periods)
-        if key not in self._spectra:
+        if key not in self._lines:
             classes = [c for c in torch.unique(self.labels_NHW).tolist() if c != VOID]
             power: Tensor | float = 0.0
             for label in self.labels_NHW:  # one by one: 150 classes of 64 images would take gigabytes
                 maps = torch.stack([(label == c).float() for c in classes or [0]])[None]
                 power = power + power_spectrum(cut(maps, 1, periods))
             assert isinstance(power, Tensor)
-            self._spectra[key] = [Spectrum(power)]
-        return self._spectra[key][0]
+            self._lines[key] = spectrum_lines([power], periods)
+        return self._lines[key]
 
     @cached_property
     def label_borders(self) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,6 @@ those bins, with it 1e-9.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -56,18 +55,18 @@ class Spectrum:
         """What `harmonic_share` would be if the boxes held no more than the bins beside them."""
         return self._share(self._beside(stride))
 
-    def explained_share(self, stride: int, scenes: Sequence["Spectrum"] = ()) -> float:
-        """What `harmonic_share` would be without an artefact, in maps that were made of `scenes` (image, labels).
+    def explained_share(self, stride: int, lines_ss: Tensor | None = None) -> float:
+        """What `harmonic_share` would be without an artefact, in maps made of a scene (image, labels) with `lines`.
 
         A scene with a texture of period s has a line at a harmonic: many times the power of the bins beside it. Any
         filter with a smooth frequency response, however strong, hands on line and neighbours alike. So each box may
-        hold what the bins beside it hold, times the largest line that a scene has there; in all at most 1.
+        hold what the bins beside it hold, times the line that the scene has there, and never more than it does hold:
+        what one line could explain must not stand for a pattern at another harmonic.
         """
         beside = self._beside(stride)
-        lines = torch.ones_like(beside)
-        for scene in scenes:
-            lines = torch.maximum(lines, scene.lines(stride))
-        return min(1.0, self._share(beside * lines))
+        if lines_ss is None:
+            return self._share(beside)
+        return self._share(torch.minimum(beside * lines_ss, torch.maximum(self._boxes(stride), beside)))
 
     def lines(self, stride: int) -> Tensor:
         """(s, s): power at each harmonic over that of the bins beside it, where it is at least 4 times as much, else 1:

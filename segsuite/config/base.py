@@ -22,6 +22,11 @@ class Settings(BaseModel):
         frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, allow_inf_nan=False
     )
 
+    def revision(self) -> dict[str, Any]:
+        """What `identity` holds beside these settings where they mean something else than they did once, so that no old
+        result is taken for a new one. All other ids stay, which SCHEMA of trial.py would change as well."""
+        return {}
+
 
 @contextlib.contextmanager
 def as_value_error() -> Iterator[None]:
@@ -56,7 +61,7 @@ def identity(settings: BaseModel) -> dict[str, Any]:
         value = _file_name(getattr(settings, name)) if is_path else getattr(settings, name)
         if name == "name" or value != default:
             kept[name] = _identity_of(value)
-    return kept
+    return kept | (settings.revision() if isinstance(settings, Settings) else {})
 
 
 @functools.cache  # pydantic copies a default deeply each time that it is asked for it: most of a plan's seconds

@@ -145,17 +145,17 @@ class Augment(Settings):
     crop_classes: CropClasses = CropClasses()
     """Where the random crop lies by the classes that it then holds; by default anywhere."""
     scale: Range = (1.0, 1.0)
-    """Range of the random scale factor, applied before the crop, above 0."""
+    """Range of the random scale factor, drawn uniformly and applied before the crop, above 0."""
     horizontal_flip: float = Field(0.5, ge=0, le=1)
     """Probability of a left-right flip, 0 to 1."""
     brightness: float = Field(0.0, ge=0, le=1)
-    """Largest relative change of brightness, 0 to 1."""
+    """Largest relative change of brightness, 0 to 1; the change is drawn uniformly."""
     contrast: float = Field(0.0, ge=0, le=1)
-    """Largest relative change of contrast, 0 to 1."""
+    """Largest relative change of contrast, 0 to 1; the change is drawn uniformly."""
     saturation: float = Field(0.0, ge=0, le=1)
-    """Largest relative change of saturation, 0 to 1."""
+    """Largest relative change of saturation, 0 to 1; the change is drawn uniformly."""
     hue: float = Field(0.0, ge=0, le=0.5)
-    """Largest change of hue as a fraction of the colour circle, 0 to 0.5."""
+    """Largest change of hue as a fraction of the colour circle, 0 to 0.5; the change is drawn uniformly."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "Augment":

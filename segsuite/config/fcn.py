@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from segsuite.config.decoder import OwnNetwork
 from segsuite.config.upsampler import Match, Upsampler, check_match
-from segsuite.encoders import check_features
+from segsuite.encoders import check_features, pools_stages
 from segsuite.errors import ConfigError
 from segsuite.models.fcn_variants import LAYERS, check_variant
 
@@ -40,6 +40,11 @@ class FcnModel(OwnNetwork):
     upsampler `match_to`; what was achieved is in the result."""
     match_to: Upsampler = "bilinear_conv"
     """Upsampler whose network is the measure of `match`."""
+
+    def revision(self) -> dict[str, str]:
+        """Once, 16s and 8s scored the features of a VGG that its poolings get instead of those that they give."""
+        revised = self.variant in ("16s", "8s") and pools_stages(self.encoder)
+        return {"scored": "pooled"} if revised else {}
 
     @model_validator(mode="after")
     def _compatible(self) -> "FcnModel":

@@ -54,10 +54,11 @@ class Drawn(NamedTuple):
 class Transform:
     """A function (image_HWC, mask_HW, seed) -> (image_HWC, mask_HW).
 
-    Order: scale by a random factor, pad to the crop (labels with void), crop, flip, colours. `crop` is (height,
-    width) in pixels, probabilities and strengths are 0 to 1. `placement` decides where the crop lies by the classes
-    that it then holds, and changes no other step. The same seed gives the same result in every process: the generators
-    of albumentations 2.0.8 repeat themselves across workers and epochs otherwise (its issues 2473 and 2559).
+    Order: scale by a random factor, pad to the crop (labels with void), crop, flip, colours. Scale factor and changes
+    of colour are uniform over their ranges. `crop` is (height, width) in pixels, probabilities and strengths are 0 to
+    1. `placement` decides where the crop lies by the classes that it then holds, and changes no other step. The same
+    seed gives the same result in every process: the generators of albumentations 2.0.8 repeat themselves across
+    workers and epochs otherwise (its issues 2473 and 2559).
     """
 
     def __init__(

@@ -30,6 +30,7 @@ from segsuite.encoders.names import (
     check_multi_grid,
     check_output_stride,
     dilatable,
+    pools_stages,
 )
 from segsuite.encoders.table import TABLE, Row, row_of
 
@@ -48,6 +49,7 @@ __all__ = [
     "check_multi_grid",
     "check_output_stride",
     "dilatable",
+    "pools_stages",
     "row_of",
 ]
 

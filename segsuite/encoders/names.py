@@ -145,6 +145,16 @@ def check_features(name: str, stride: int) -> None:
         )
 
 
+def pools_stages(name: str) -> bool:
+    """Whether `name` reduces its features by a 2x2 pooling behind each of them and by nothing else: a VGG. Its last
+    feature is the pooled one before.
+
+    >>> pools_stages("vgg16_bn"), pools_stages("tu-vgg16.tv_in1k"), pools_stages("repvgg_a0"), pools_stages("resnet18")
+    (True, True, False, False)
+    """
+    return re.fullmatch(r"vgg\d+(_bn)?", _family(name)) is not None
+
+
 def check_multi_grid(name: str, multi_grid: Sequence[int]) -> None:
     """Raises ConfigError unless `name` is a ResNet with as many blocks in its last stage as `multi_grid` has rates,
     each at least 1."""

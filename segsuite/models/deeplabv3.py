@@ -193,8 +193,8 @@ def build_deeplabv3(
     output_stride: of the encoder, 8, 16 or 32; rates: of the ASPP, None: the paper's at this stride; multi_grid: unit
     rates of a ResNet's last blocks; hybrid_rates: the rates themselves of the blocks of its last stages (see
     hybrid_dilation.py); separable: depthwise-separable 3x3 convolutions; dropout: probability after the ASPP;
-    auxiliary_weight: of the auxiliary head's loss, 0: no head; encoder_normalisation: own, frozen_batch or
-    synchronised_batch; normalisation, activation and attention: see Layers. Raises ConfigError.
+    auxiliary_weight: of the auxiliary head's loss, 0: no head; encoder_normalisation: own or frozen_batch;
+    normalisation, activation and attention: see Layers. Raises ConfigError.
     """
     layers = Layers(normalisation, normalisation_groups, activation, attention=attention)
     built = _encoder(encoder, weights, output_stride, multi_grid, hybrid_rates, encoder_normalisation)

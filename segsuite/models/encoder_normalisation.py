@@ -1,4 +1,4 @@
-"""Batch norm of a pretrained encoder that is kept as it is, or shared by processes: for small batches.
+"""Batch norm of a pretrained encoder that is kept as it is: for small batches.
 
 The statistics of a small batch are worse than those that the encoder was pretrained with. Frozen, its batch norms
 keep mean, variance, weight and bias, whatever the training does (as in detectors, He et al. 2017, arXiv 1703.06870,
@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError, unknown_name
-from segsuite.models.layer_settings import ENCODER_NORMALISATIONS
-from segsuite.models.normalisation import SynchronisedBatchNorm
+from segsuite.models.layer_settings import ENCODER_NORMALISATIONS, SYNCHRONISED, instead_of_synchronised
 
 REPLACEABLE = (nn.BatchNorm2d, BatchNormAct2d)
 STATE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -40,33 +39,18 @@ class FrozenBatchNorm(nn.Module):
         return y_NCHW
 
 
-class EncoderSynchronisedBatchNorm(SynchronisedBatchNorm):
-    """SynchronisedBatchNorm with the values of `norm`; then what `norm` holds."""
-
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        super().__init__(norm.num_features, norm.eps, norm.momentum or 0.1)
-        for name in STATE:
-            setattr(self, name, getattr(norm, name))
-        for name, child in norm.named_children():
-            self.add_module(name, child)
-
-    def forward(self, input: Tensor) -> Tensor:
-        y_NCHW = super().forward(input)
-        for child in self.children():
-            y_NCHW = child(y_NCHW)
-        return y_NCHW
-
-
 def normalise_encoder(encoder: Encoder, normalisation: str) -> Encoder:
-    """`encoder` with every batch norm frozen or synchronised, in place; as it is for "own".
+    """`encoder` with every batch norm frozen, in place, for "frozen_batch"; as it is for "own".
 
     Raises ConfigError for another name, and when there is no batch norm.
     """
     if normalisation not in ENCODER_NORMALISATIONS:
-        raise ConfigError(unknown_name("encoder_normalisation", normalisation, ENCODER_NORMALISATIONS))
+        raise ConfigError(
+            unknown_name("encoder_normalisation", normalisation, ENCODER_NORMALISATIONS),
+            advice=instead_of_synchronised("own") if normalisation == SYNCHRONISED else "",
+        )
     if normalisation == "own":
         return encoder
-    replace = FrozenBatchNorm if normalisation == "frozen_batch" else EncoderSynchronisedBatchNorm
     found = [(path, module) for path, module in encoder.body.named_modules() if isinstance(module, nn.BatchNorm2d)]
     if not found:
         raise ConfigError(
@@ -82,5 +66,5 @@ def normalise_encoder(encoder: Encoder, normalisation: str) -> Encoder:
                 "leave encoder_normalisation out",
             )
         parent, _, name = path.rpartition(".")
-        setattr(encoder.body.get_submodule(parent), name, replace(norm))
+        setattr(encoder.body.get_submodule(parent), name, FrozenBatchNorm(norm))
     return encoder

@@ -11,6 +11,9 @@ What follows the paper, and what does not:
   * Score layers of the skips start at zero, "so that the net starts with unmodified predictions" (section 4.2). The
     paper starts the coarsest one at zero as well, and finds random values as good; here it is random, so that the
     encoder has a gradient from the first step on. The three variants are trained at once, not one from the other.
+  * Scored are what the stages end in: of a VGG, whose stages end in a pooling, pool3 and pool4 as in the paper, which
+    are the encoder's features of stride 4 and 8, pooled. With vgg16, head_channels 4096 and 21 classes FCN-8s has
+    134,376,905 parameters: those of the paper's layers, and a bias a class in each of the two learned enlargements.
   * The convolutions fc6 (7x7) and fc7 (1x1) with ReLU and dropout 0.5 between encoder and coarsest score are the
     classifier of VGG. Backbones of today have no such layers, so they are left out unless head_channels gives their
     width (the paper's is 4096). The image is not padded by 100 pixels: their zero padding keeps the size.
@@ -25,8 +28,9 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from segsuite.encoders import build_encoder
+from segsuite.encoders import build_encoder, pools_stages
 from segsuite.encoders.cut import cut
 from segsuite.encoders.library import Encoder
 from segsuite.models.blocks import guide, guide_channels, initialise_by_name
@@ -60,7 +64,8 @@ class SkipFCN(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.stride = encoder, encoder.strides[-1]
-        channels = dict(zip(encoder.strides, encoder.channels, strict=True))
+        self.pools_stages = pools_stages(encoder.name)
+        channels = scored_channels(encoder)
         self.strides = [stride for stride in reversed(encoder.strides) if stride >= finest_stride]
         # draws are made by initialise_by_name below, and must not move the global generator
         with torch.random.fork_rng(devices=[]):
@@ -95,7 +100,8 @@ class SkipFCN(nn.Module):
         by_stride = dict(zip(self.encoder.strides, features, strict=True))
         y_NCHW: Tensor = self.scores[0](self.head(features[-1]))
         for score, upsampler, stride in zip(self.scores[1:], self.upsamplers, self.strides[1:], strict=True):
-            skip_NCHW: Tensor = score(by_stride[stride])
+            ended = F.max_pool2d(by_stride[stride // 2], 2) if self.pools_stages else by_stride[stride]
+            skip_NCHW: Tensor = score(ended)
             guide_NCHW = by_stride[stride] if upsampler.needs_guide else None
             y_NCHW = upsampler(y_NCHW, size=_size(skip_NCHW), guide=guide_NCHW) + skip_NCHW
         return y_NCHW
@@ -110,6 +116,13 @@ class SkipFCN(nn.Module):
         classes = self.last_upsampler.out_channels
         steps = pairwise([*self.strides, 1])
         return [Seam(name, coarse, fine, classes, classes) for name, (coarse, fine) in zip(names, steps, strict=True)]
+
+
+def scored_channels(encoder: Encoder) -> dict[int, int]:
+    """Stride -> channels of what is scored there: the encoder's feature of that stride, or where its stages end in a
+    pooling the one before, pooled."""
+    behind = 2 if pools_stages(encoder.name) else 1
+    return {behind * stride: channels for stride, channels in zip(encoder.strides, encoder.channels, strict=True)}
 
 
 def classifier_head(in_channels: int, channels: int) -> nn.Sequential:
@@ -220,7 +233,7 @@ def build_fcn(
     upsampler: of every seam; None: the paper's (plain: bilinear_conv). last_upsampler: of the last seam of 16s and
     8s, where it is another. head_channels: width of fc6 and fc7, None without. stride, decoder_channels (coarse to
     fine, None: those of the U-Net), match and match_to (matching.py) belong to plain, and so do normalisation,
-    activation, attention and dropout (see Layers). encoder_normalisation: own, frozen_batch or synchronised_batch.
+    activation, attention and dropout (see Layers). encoder_normalisation: own or frozen_batch.
     Raises ConfigError for settings that the variant has no use for.
     """
     check_variant(

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from segsuite.errors import ConfigError, unknown_name
 
-NORMALISATIONS = ("batch", "synchronised_batch", "group", "instance", "layer", "none")
+NORMALISATIONS = ("batch", "group", "instance", "layer", "none")
 ACTIVATIONS = ("relu", "leaky_relu", "silu", "mish", "relu6")
 ATTENTIONS = ("none", "scse")
-ENCODER_NORMALISATIONS = ("own", "frozen_batch", "synchronised_batch")
+ENCODER_NORMALISATIONS = ("own", "frozen_batch")
+SYNCHRONISED = "synchronised_batch"
+"""Name of before: what it did is what batch norm does wherever several processes train one trial."""
 GROUPS = 32
 """Groups of group norm (Wu and He 2018, section 4.1)."""
 
@@ -24,6 +26,8 @@ def check_layers(normalisation: str, normalisation_groups: int, activation: str,
             advice = ""
             if name == "frozen_batch":
                 advice = "set encoder_normalisation: a decoder starts without statistics that could be kept"
+            elif name == SYNCHRONISED:
+                advice = instead_of_synchronised("batch")
             raise ConfigError(unknown_name(kind, name, valid), advice=advice)
     if normalisation_groups < 1:
         raise ConfigError(f"normalisation_groups must be at least 1, not {normalisation_groups}")
@@ -33,6 +37,15 @@ def check_layers(normalisation: str, normalisation_groups: int, activation: str,
             f"{normalisation_groups}",
             advice="leave normalisation_groups out, or set normalisation to group",
         )
+
+
+def instead_of_synchronised(now: str) -> str:
+    """What to write for synchronised_batch.
+
+    >>> instead_of_synchronised("own")
+    'write own: batch norm takes its statistics over all processes of a trial'
+    """
+    return f"write {now}: batch norm takes its statistics over all processes of a trial"
 
 
 def groups_of(channels: int, groups: int) -> int:

@@ -1,8 +1,8 @@
 """Normalisation of decoders, by its name. All of them have a weight and a bias a channel, which start at 1 and 0.
 
 Over what mean and variance are taken, for features (N, C, H, W):
-  * batch: N, H, W, a channel (Ioffe and Szegedy 2015, arXiv 1502.03167); running ones in evaluation;
-  * synchronised_batch: as batch, over all processes of a distributed training; in one process it is batch;
+  * batch: N, H, W, a channel (Ioffe and Szegedy 2015, arXiv 1502.03167); running ones in evaluation. Where several
+    processes train one trial, N are the images of all of them (train/batch_norm.py);
   * group: H, W and the channels of a group, an image (Wu and He 2018, arXiv 1803.08494);
   * instance: H, W, an image and channel (Ulyanov et al. 2016, arXiv 1607.08022);
   * layer: C, a pixel (Ba et al. 2016, arXiv 1607.06450, at each place, as in ConvNeXt, Liu et al. 2022, arXiv
@@ -15,53 +15,30 @@ one channel a group; batch norm of one image has no variance. See `pooled_normal
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsuite.errors import ConfigError
 from segsuite.models.layer_settings import groups_of
 
-
-class SynchronisedBatchNorm(nn.SyncBatchNorm):
-    """nn.SyncBatchNorm, which on a CPU is batch norm in one process and a plain error in several: torch has no other
-    implementation than that for accelerators."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W), normalised a channel."""
-        if not self.training or processes() == 1:
-            return nn.BatchNorm2d.forward(self, input)
-        if input.device.type == "cpu":
-            raise ConfigError(
-                f"synchronised batch norm needs a GPU in each of the {processes()} processes, these are on the CPU",
-                advice="set normalisation to batch or group",
-            )
-        return super().forward(input)
+BATCH_IS_SHARED: ContextVar[bool] = ContextVar("BATCH_IS_SHARED", default=False)
+"""Whether batch norm takes its statistics over the images of several processes, of which each has at least one."""
 
 
 class PooledBatchNorm(nn.BatchNorm2d):
     """Batch norm of features that are pooled to one pixel, which also trains on a batch of one image.
 
     A batch of one has one value a channel, whose variance is undefined: PyTorch refuses it (pytorch/vision #1667).
-    Here it is normalised with the running statistics, as in evaluation, and leaves them as they are. Larger batches
-    and evaluation are nn.BatchNorm2d's own.
+    Here it is normalised with the running statistics, as in evaluation, and leaves them as they are. Larger batches,
+    of one process or of several with one image each, and evaluation are nn.BatchNorm2d's own.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, 1, 1), normalised a channel."""
-        if self.training and input.numel() == input.shape[1]:
-            return _with_running_statistics(self, input)
-        return super().forward(input)
-
-
-class PooledSynchronisedBatchNorm(SynchronisedBatchNorm):
-    """The same for SynchronisedBatchNorm; several processes with one image each have a variance together."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """(N, C, 1, 1), normalised a channel."""
-        if self.training and input.numel() == input.shape[1] and processes() == 1:
-            return _with_running_statistics(self, input)
+        if self.training and input.numel() == input.shape[1] and not BATCH_IS_SHARED.get():
+            mean, variance = self.running_mean, self.running_var
+            return F.batch_norm(input, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(input)
 
 
@@ -80,7 +57,6 @@ Make = Callable[[int, int], nn.Module]
 
 NORMALISATION: dict[str, Make] = {
     "batch": lambda channels, groups: nn.BatchNorm2d(channels),
-    "synchronised_batch": lambda channels, groups: SynchronisedBatchNorm(channels),
     "group": lambda channels, groups: nn.GroupNorm(groups_of(channels, groups), channels),
     "instance": lambda channels, groups: nn.InstanceNorm2d(channels, affine=True),
     "layer": lambda channels, groups: ChannelLayerNorm(channels),
@@ -90,7 +66,6 @@ NORMALISATION: dict[str, Make] = {
 POOLED: dict[str, Make] = {
     **NORMALISATION,
     "batch": lambda channels, groups: PooledBatchNorm(channels),
-    "synchronised_batch": lambda channels, groups: PooledSynchronisedBatchNorm(channels),
     "group": lambda channels, groups: (
         nn.GroupNorm(groups_of(channels, min(groups, channels // 2)), channels) if channels > 1 else nn.Identity()
     ),
@@ -111,13 +86,3 @@ def pooled_normalisation(name: str, channels: int, groups: int) -> nn.Module:
     """The same of features (N, channels, 1, 1): instance is left out, group has at least two channels a group, and
     batch also trains on one image."""
     return POOLED[name](channels, groups)
-
-
-def processes() -> int:
-    """Processes of the distributed training that this one belongs to; 1 without one."""
-    distributed = torch.distributed
-    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
-
-
-def _with_running_statistics(norm: nn.BatchNorm2d | nn.SyncBatchNorm, x_NCHW: Tensor) -> Tensor:
-    return F.batch_norm(x_NCHW, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)

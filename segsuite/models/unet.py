@@ -139,7 +139,7 @@ def build_unet(
 
     encoder, weights: names of that family; upsampler, match_to: a name or a mapping (see segsuite.upsamplers);
     decoder_channels: coarse to fine; match: none, parameters or multiply_adds (see matching.py);
-    encoder_normalisation: own, frozen_batch or synchronised_batch; the others: see Layers. Raises ConfigError.
+    encoder_normalisation: own or frozen_batch; the others: see Layers. Raises ConfigError.
     """
     layers = Layers(normalisation, normalisation_groups, activation, dropout, attention)
     built = normalise_encoder(build_encoder(encoder, weights), encoder_normalisation)

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segsuite.checkerboard import MEASURES
+from segsuite.checkerboard import MEASURES, RENEWED_CONTROLS, VERSION
 from segsuite.io import store
 from segsuite.report.gather import Gathered
 
-VERSION = 1
 MOMENTS = ("start", "final")
 PLACE = re.compile(r"logits|probabilities|gradient|prediction|decoder|seam:[A-Za-z0-9_.]{1,80}")
 LARGEST_STRIDE = 1024
@@ -65,12 +64,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Artefacts:
-    """artefacts.json of one trial: `rows` while it trained, `final` of the scored weights; on how many images each."""
+    """artefacts.json of one trial: `rows` while it trained, `final` of the scored weights; on how many images each.
+    `is_older`: it is of version 1, and rows whose control was another one then are left out."""
 
     rows: tuple[Row, ...]
     final: tuple[Row, ...]
     images: int
     final_images: int
+    is_older: bool = False
 
     def find(self, place: str, measure: str, stride: int | None = None, epoch: int | None = None) -> Row | None:
         """The row, at the end unless `epoch` is given; without `stride` that of the largest."""
@@ -132,6 +133,11 @@ class Measured:
         return max(set.intersection(*strides), default=None) if strides else None
 
     @property
+    def older(self) -> int:
+        """Trials whose artefacts are of version 1."""
+        return sum(one.is_older for one in self.by_trial.values())
+
+    @property
     def epochs(self) -> list[int]:
         """Numbers of epochs done at which any trial was measured."""
         return sorted({epoch for one in self.by_trial.values() for epoch in one.epochs})
@@ -144,14 +150,20 @@ def measured(gathered: Gathered) -> Measured:
 
 
 def read_artefacts(folder: Path) -> Artefacts | None:
-    """artefacts.json of a run directory; None when it is absent, not whole or of another version."""
+    """artefacts.json of a run directory; None when it is absent, not whole or of an unknown version."""
     content = store.read_json(folder / "artefacts.json")
-    if content is None or content.get("version") != VERSION:
+    if content is None or content.get("version") not in (1, VERSION):
         return None
-    rows, final = _rows(content.get("rows"), in_training=True), _rows(content.get("final"), in_training=False)
+    is_older = content["version"] != VERSION
+    rows, final = (
+        tuple(
+            row for row in _rows(content.get(key), key == "rows") if not (is_older and row.measure in RENEWED_CONTROLS)
+        )
+        for key in ("rows", "final")
+    )
     if not rows and not final:
         return None
-    return Artefacts(tuple(rows), tuple(final), _length(content.get("images")), _length(content.get("final_images")))
+    return Artefacts(rows, final, _length(content.get("images")), _length(content.get("final_images")), is_older)
 
 
 def read_pictures(folder: Path) -> dict[str, Picture]:

@@ -5,7 +5,7 @@ the function that all of them call is exchanged instead, on any device.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, distributed
@@ -14,9 +14,21 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from segsuite.models.normalisation import BATCH_IS_SHARED
+
 
 class SharedBatchNorm(TorchFunctionMode):
-    """Within this context, batch normalisation in training takes its statistics over all ranks."""
+    """Within this context, batch normalisation in training takes its statistics over all ranks, each of which must have
+    at least one image. It is entered once."""
+
+    def __enter__(self) -> Self:
+        self._before = BATCH_IS_SHARED.set(True)
+        super().__enter__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        BATCH_IS_SHARED.reset(self._before)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
+from segsuite.checkerboard import VERSION
 from segsuite.checkerboard.maps import Row
 from segsuite.checkerboard.measure import AT_THE_END, IN_TRAINING, measure, periods_of
 from segsuite.checkerboard.pictures import pictures
@@ -24,7 +25,6 @@ from segsuite.models.network import SegmentationNetwork
 from segsuite.train.module import SegmentationModule
 from segsuite.train.samples import chosen
 
-VERSION = 1
 FINAL_FACTOR = 4
 """How many times the images of a measurement in training are measured at the end."""
 

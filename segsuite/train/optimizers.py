@@ -19,8 +19,8 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW or SGD over four groups: encoder and decoder, each with and without weight decay.
 
-    Biases and normalisation (one-dimensional parameters) are not decayed. `matrices` are the ids of parameters that are
-    flat only because they are spread over GPUs. `factor` multiplies the learning rates.
+    Biases, normalisation and single numbers (at most one dimension) are not decayed. `matrices` are the ids of
+    parameters that are flat only because they are spread over GPUs. `factor` multiplies the learning rates.
     """
     groups: list[dict[str, Any]] = []
     decoder_rate = settings.learning_rate * factor

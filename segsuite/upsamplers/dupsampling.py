@@ -2,8 +2,8 @@
 
 A 1x1 convolution without bias, C -> s^2 N, and depth to space: each coarse feature vector v becomes an s x s patch of
 logits W v, in one step for any s. The softmax has a learned temperature: the logits are divided by T, 1 at the start.
-What is learned is log T, which keeps T positive and lets weight decay pull it to 1 instead of 0. W / T is taken once a
-step, before autocast rounds: dividing the logits in bf16 would also round T, to 1 part in 256.
+What is learned is log T, which keeps T positive; it is one number, and like biases it gets no weight decay. W / T is
+taken once a step, before autocast rounds: dividing the logits in bf16 would also round T, to 1 part in 256.
 
 W can start from the labels, as in the paper: of all rank-C codes W P of one-hot label patches, take the one
 with the least squared error, the top eigenvectors of the patches' second moment (`label_code`, `fit_labels`). Not of

@@ -10,9 +10,10 @@ Here features and guide are always brought to out_channels by 1x1 convolutions o
 them as they are, at equal widths), the features before the sum, which that commutes with. The compressed width is
 min(64, channels of both together), the paper's 64 where it can serve; the bias of the shared convolution counts once.
 
-Init: kernels as in the paper's code (Xavier uniform); the gate starts at 1/2 everywhere (weights of 0.001), and the
-two 1x1 convolutions with twice the usual variance, so that g^2 + (1 - g)^2 = 1/2 leaves the second moment as it was
-for features and guide of equal second moment.
+Init: the shared convolution with the variance of the paper's code (Xavier; normal there, uniform here), and so the two
+that compress (there PyTorch's own); the gate starts at 1/2 everywhere (weights of 0.001; there Xavier), and the two 1x1
+convolutions with twice the usual variance, so that g^2 + (1 - g)^2 = 1/2 leaves the second moment as it was for
+features and guide of equal second moment.
 
 C -> D channels, guide G, compressed M: parameters M (C + G + 1) + 25 (9 M + 1) + C + 1 + D (C + G + 2); multiply-adds
 per low-resolution pixel C M + 225 M + C D + C + s^2 (G M + 225 M + G D + 25 D).

@@ -15,7 +15,8 @@ from segsuite.checkerboard.maps import MapMeasures, cut
 from segsuite.checkerboard.measure import AT_THE_END, IN_TRAINING, measure, periods_of
 from segsuite.checkerboard.pictures import CROP_SIDE, pictures
 from segsuite.checkerboard.scene import Scene, scene_of
-from segsuite.checkerboard.spectrum import Spectrum, power_spectrum
+from segsuite.checkerboard.spectrum import power_spectrum
+from segsuite.checkerboard.textures import spectrum_lines
 from segsuite.errors import NonFiniteError
 from segsuite.models import build_model
 from segsuite.models.network import SegmentationNetwork
@@ -209,8 +210,8 @@ def test_the_control_of_a_clean_map_is_near_its_value() -> None:
     noise = nn.functional.avg_pool2d(noise, 2, stride=1, padding=1)
     sums = MapMeasures((2, 4, 8))
     sums.add(cut(noise, 1, (2, 4, 8)))
-    of_scene = Spectrum(power_spectrum(cut(scene_maps, 1, (2, 4, 8))))
-    for row in sums.rows("logits", 1, [of_scene]):
+    of_scene = spectrum_lines([power_spectrum(cut(scene_maps, 1, (2, 4, 8)))], (2, 4, 8))
+    for row in sums.rows("logits", 1, of_scene):
         if row["measure"] == "harmonic_decibels":
             assert row["value"] - row["control"] < 1, row
         else:

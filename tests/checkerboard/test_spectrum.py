@@ -141,7 +141,7 @@ def test_an_image_with_a_texture_raises_no_false_alarm(stride: int) -> None:
     found = spectrum(filtered)
     assert found.harmonic_share(stride) > 0.1
     assert excess(found, stride) > 6
-    finding = found.harmonic_share(stride) - found.explained_share(stride, [scene])
+    finding = found.harmonic_share(stride) - found.explained_share(stride, scene.lines(stride))
     assert finding < 0.2 * found.harmonic_share(stride)
 
 
@@ -151,5 +151,5 @@ def test_a_pattern_beside_the_texture_of_another_period_is_still_found(stride: i
     image = smooth() + noise + 0.5 * pattern(3)
     found = spectrum(image + 0.2 * pattern(stride))
     expected = spectrum(image + noise).explained_share(stride)
-    assert found.explained_share(stride, [spectrum(image)]) < 3 * expected
-    assert found.harmonic_share(stride) > 5 * found.explained_share(stride, [spectrum(image)])
+    assert found.explained_share(stride, spectrum(image).lines(stride)) < 3 * expected
+    assert found.harmonic_share(stride) > 5 * found.explained_share(stride, spectrum(image).lines(stride))

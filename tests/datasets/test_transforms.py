@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import kstest  # type: ignore[import-untyped]
 
 from segsuite.datasets.transforms import MEAN_COLOUR, VOID, Transform
 
@@ -112,6 +113,13 @@ def test_the_random_scale_covers_its_range() -> None:
     heights = [transform(*pair(60, 60), seed)[0].shape[0] for seed in range(200)]
     assert 29 <= min(heights) <= 36
     assert 110 <= max(heights) <= 121
+
+
+def test_the_random_scale_is_uniform() -> None:
+    transform = Transform(scale=(0.5, 2.0))
+    scales = [transform(*pair(200, 8), seed)[0].shape[0] / 200 for seed in range(400)]
+    assert kstest(scales, "uniform", args=(0.5, 1.5)).pvalue > 0.01
+    assert kstest(np.log(scales), "uniform", args=(np.log(0.5), np.log(4.0))).pvalue < 1e-6
 
 
 def test_scale_place_and_flip_are_drawn_apart() -> None:

@@ -1,4 +1,4 @@
-"""segsuite.models.encoder_normalisation: what is frozen stays, what is synchronised is batch norm in one process."""
+"""segsuite.models.encoder_normalisation: what is frozen stays."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from segsuite.config import validate
 from segsuite.encoders import build_encoder
 from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError
@@ -62,24 +63,11 @@ def test_training_changes_all_of_a_frozen_encoder_but_its_batch_norms(name: str)
     assert kept == {key for key in before if key.rpartition(".")[0] in norms}
 
 
-@pytest.mark.parametrize("normalisation", ["frozen_batch", "synchronised_batch"])
 @encoders
-def test_the_state_dict_stays_the_same(name: str, normalisation: str) -> None:
-    expected, found = pretrained(name).state_dict(), normalise_encoder(pretrained(name), normalisation).state_dict()
+def test_the_state_dict_stays_the_same(name: str) -> None:
+    expected, found = pretrained(name).state_dict(), normalise_encoder(pretrained(name), "frozen_batch").state_dict()
     assert list(found) == list(expected)
     assert all(torch.equal(value, expected[key]) for key, value in found.items())
-
-
-@encoders
-def test_synchronised_in_one_process_is_batch_norm(name: str) -> None:
-    own, synchronised = pretrained(name), normalise_encoder(pretrained(name), "synchronised_batch")
-    assert not any(type(module) is nn.BatchNorm2d for module in synchronised.modules())
-    x_NCHW = torch.randn(2, 3, 64, 64)
-    for encoder in (own, synchronised):
-        torch.manual_seed(1)
-        steps(encoder, x_NCHW)
-    expected = own.state_dict()
-    assert all(torch.equal(value, expected[key]) for key, value in synchronised.state_dict().items())
 
 
 def test_frozen_batch_norms_are_no_parameters() -> None:
@@ -129,6 +117,18 @@ def test_with_group_norm_in_the_decoder_nothing_depends_on_the_batch() -> None:
 def test_an_encoder_without_batch_norm_has_none_to_freeze() -> None:
     with pytest.raises(ConfigError, match="but encoder 'convnext_atto' has no batch norm"):
         build_model("unet", 3, encoder="convnext_atto", encoder_normalisation="frozen_batch")
+
+
+def test_the_name_of_before_says_what_to_write() -> None:
+    with pytest.raises(ConfigError, match="write own: batch norm takes its statistics over all processes of a trial"):
+        build_model("unet", 3, encoder_normalisation="synchronised_batch")
+
+
+@pytest.mark.parametrize(("setting", "now"), [("normalisation", "batch"), ("encoder_normalisation", "own")])
+def test_so_it_does_in_a_file(setting: str, now: str) -> None:
+    model = {"name": "deeplabv3", setting: "synchronised_batch"}
+    with pytest.raises(ConfigError, match=f"model.{setting}: 'synchronised_batch' is no longer a name; write {now}"):
+        validate({"data": {"name": "shapes"}, "model": model}, str)
 
 
 def test_an_unknown_name_gets_the_valid_ones() -> None:

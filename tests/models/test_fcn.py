@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsuite.config import FcnModel, validate
+from segsuite.encoders import build_encoder, pools_stages
+from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError
 from segsuite.models import build_model
 from segsuite.models.fcn import PlainFCN, SkipFCN
@@ -70,6 +72,55 @@ def test_logits_are_those_of_the_network_of_the_paper(finest_stride: int) -> Non
     expected = upscored(expected, finest_stride)
     logits_HWC = core(image_NCHW)[0].detach().permute(1, 2, 0)
     torch.testing.assert_close(logits_HWC.double(), torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
+
+
+def pools(encoder: Encoder, image_NCHW: Tensor) -> list[Tensor]:
+    """pool1 to pool5 of a VGG, layer by layer."""
+    found, y_NCHW = [], image_NCHW
+    features = encoder.body.features
+    assert isinstance(features, nn.Sequential)
+    for layer in features:
+        y_NCHW = layer(y_NCHW)
+        if isinstance(layer, nn.MaxPool2d):
+            found.append(y_NCHW.clone())  # the ReLUs overwrite what they get
+    return found
+
+
+@pytest.mark.parametrize("finest_stride", [16, 8])
+def test_of_a_vgg_pool3_and_pool4_are_scored_as_in_the_paper(finest_stride: int) -> None:
+    torch.manual_seed(0)
+    learned = {"name": "transposed_k2s", "init": "bilinear"}
+    vgg = build_encoder("vgg11_bn")
+    core = SkipFCN(vgg, CLASSES, finest_stride, learned, "transposed_bilinear").eval()
+    for score in core.scores:
+        nn.init.normal_(score.weight)  # type: ignore[arg-type]  # a convolution
+    image_NCHW = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        _, _, pool3, pool4, pool5 = pools(vgg, image_NCHW)
+        expected = upscored(scored(pool5, core.scores[0]), 2) + scored(pool4, core.scores[1])
+        if finest_stride == 8:
+            expected = upscored(expected, 2) + scored(pool3, core.scores[2])
+        logits_HWC = core(image_NCHW)[0].permute(1, 2, 0)
+    expected = upscored(expected, finest_stride)
+    torch.testing.assert_close(logits_HWC.double(), torch.from_numpy(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_fcn_8s_on_vgg16_has_the_parameters_of_the_paper() -> None:
+    """Convolutions of VGG-16 and fc6, fc7; scores of fc7, pool4, pool3; two kernels of 4 x 4 by classes."""
+    with torch.device("meta"):  # 134 million values are drawn for nothing
+        core = SkipFCN(build_encoder("vgg16"), 21, 8, "transposed_k2s", "transposed_bilinear", 4096)
+    classifier = (512 * 49 + 1) * 4096 + (4096 + 1) * 4096
+    scores = (4096 + 1 + 512 + 1 + 256 + 1) * 21
+    enlargements = 2 * (16 * 21 + 1) * 21
+    found = sum(parameter.numel() for parameter in core.parameters())
+    assert found == 14_714_688 + classifier + scores + enlargements == 134_376_905
+
+
+@pytest.mark.parametrize("name", ["vgg11", "vgg11_bn", "tu-vgg11", "resnet18", "repvgg_a0", "tu-darknet17"])
+def test_stages_end_in_a_pooling_where_the_last_feature_is_the_pooled_one_before(name: str) -> None:
+    features = build_encoder(name).eval()(torch.rand(1, 3, 64, 64))
+    same_width = features[-1].shape[1] == features[-2].shape[1]
+    assert pools_stages(name) == (same_width and torch.equal(F.max_pool2d(features[-2], 2), features[-1]))
 
 
 def test_enlargements_by_two_are_learned_and_the_last_one_is_fixed_by_default() -> None:

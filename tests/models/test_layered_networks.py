@@ -25,7 +25,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 BLOCKS = {"unet": 5, "fcn": 3, "deeplabv3": 2, "deeplabv3plus": 2}
 every_network = pytest.mark.parametrize("name", SETTINGS)
 CHOICES: list[dict[str, Any]] = [
-    {"normalisation": "synchronised_batch", "activation": "leaky_relu"},
+    {"normalisation": "batch", "activation": "leaky_relu"},
     {"normalisation": "group", "activation": "silu", "normalisation_groups": 2},
     {"normalisation": "instance", "activation": "mish"},
     {"normalisation": "layer", "activation": "relu6", "attention": "scse"},

@@ -8,14 +8,11 @@ from torch import Tensor, nn
 from torchvision.models.convnext import LayerNorm2d
 
 from segsuite.errors import ConfigError
-from segsuite.models import normalisation as module
 from segsuite.models.layer_settings import NORMALISATIONS, check_layers, groups_of
 from segsuite.models.normalisation import (
     NORMALISATION,
     POOLED,
     PooledBatchNorm,
-    PooledSynchronisedBatchNorm,
-    SynchronisedBatchNorm,
     normalisation,
     pooled_normalisation,
 )
@@ -37,7 +34,7 @@ def places(name: str, x_NCHW: Tensor) -> list[tuple[slice | int, ...]]:
     """The parts of x that have one mean and variance."""
     images, channels, height, width = x_NCHW.shape
     everything = slice(None)
-    if name in ("batch", "synchronised_batch"):
+    if name == "batch":
         return [(everything, c) for c in range(channels)]
     if name == "group":
         return [(n, slice(c, c + 2)) for n in range(images) for c in range(0, channels, 2)]
@@ -102,43 +99,22 @@ def test_pooled_features_train_and_are_not_made_constant(name: str, channels: in
         assert not torch.allclose(first, second)
 
 
-@pytest.mark.parametrize("kind", [PooledBatchNorm, PooledSynchronisedBatchNorm])
 @pytest.mark.parametrize(("batch", "training"), [(3, True), (1, False), (3, False)])
-def test_pooled_batch_norm_is_batch_norm_where_that_is_defined(
-    kind: type[nn.BatchNorm2d], batch: int, training: bool
-) -> None:
-    reference, ours = shaken(nn.BatchNorm2d(4)), kind(4).double()
+def test_pooled_batch_norm_is_batch_norm_where_that_is_defined(batch: int, training: bool) -> None:
+    reference, ours = shaken(nn.BatchNorm2d(4)), PooledBatchNorm(4).double()
     ours.load_state_dict(reference.state_dict())
     x_NC11 = torch.randn(batch, 4, 1, 1, dtype=torch.float64)
     assert torch.equal(ours.train(training)(x_NC11), reference.train(training)(x_NC11))
     assert all(torch.equal(a, b) for a, b in zip(ours.buffers(), reference.buffers(), strict=True))
 
 
-@pytest.mark.parametrize("kind", [PooledBatchNorm, PooledSynchronisedBatchNorm])
-def test_a_batch_of_one_trains_with_running_statistics_and_leaves_them(kind: type[nn.BatchNorm2d]) -> None:
-    norm = shaken(kind(4))
+def test_a_batch_of_one_trains_with_running_statistics_and_leaves_them() -> None:
+    norm = shaken(PooledBatchNorm(4))
     nn.init.normal_(norm.get_buffer("running_mean"))
     before = {name: value.clone() for name, value in norm.named_buffers()}
     x_NC11 = torch.randn(1, 4, 1, 1, dtype=torch.float64)
     assert torch.equal(norm.train()(x_NC11), norm.eval()(x_NC11))
     assert all(torch.equal(value, before[name]) for name, value in norm.named_buffers())
-
-
-def test_synchronised_batch_norm_in_one_process_is_batch_norm() -> None:
-    reference, ours = shaken(nn.BatchNorm2d(CHANNELS)), SynchronisedBatchNorm(CHANNELS).double()
-    ours.load_state_dict(reference.state_dict())
-    x_NCHW = features()
-    assert torch.equal(ours(x_NCHW), reference(x_NCHW))
-    assert all(torch.equal(a, b) for a, b in zip(ours.buffers(), reference.buffers(), strict=True))
-    assert torch.equal(ours.eval()(x_NCHW), reference.eval()(x_NCHW))
-
-
-def test_synchronised_batch_norm_on_the_cpus_of_several_processes_says_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "processes", lambda: 2)
-    with pytest.raises(ConfigError, match=r"(?s)needs a GPU in each of the 2 processes.*set normalisation to batch"):
-        SynchronisedBatchNorm(CHANNELS).double()(features())
 
 
 def test_every_name_has_a_normalisation_of_plain_and_of_pooled_features() -> None:
@@ -152,6 +128,7 @@ def test_every_name_has_a_normalisation_of_plain_and_of_pooled_features() -> Non
         (("batch", 32, "swish", "none"), "unknown activation 'swish'.*silu"),
         (("batch", 32, "relu", "se"), "unknown attention 'se'.*scse"),
         (("frozen_batch", 32, "relu", "none"), "set encoder_normalisation"),
+        (("synchronised_batch", 32, "relu", "none"), "write batch: batch norm takes its statistics over all processes"),
         (("layer", 8, "relu", "none"), "'layer', which has no groups, but normalisation_groups is 8"),
         (("group", 0, "relu", "none"), "normalisation_groups must be at least 1, not 0"),
     ],

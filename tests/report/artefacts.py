@@ -52,7 +52,7 @@ def measure_trial(trial: Trial, start: float, final: float, side: int = 128) -> 
         of_epoch = start + (final - start) * epoch / EPOCHS[-1]
         rows += [{"epoch": epoch, "step": 10 * epoch, **row} for row in rows_of(of_epoch, shift_control=None)]
     content = {
-        "version": 1,
+        "version": 2,
         "stride": STRIDE,
         "seams": [{"name": "core.steps.0.upsampler", "stride_from": 2, "stride_to": 1}],
         "rows": rows,

@@ -128,6 +128,20 @@ def test_a_damaged_file_is_no_measurement(own: Experiment, content: str) -> None
     assert not set(SECTIONS) & set(sections(own))
 
 
+def test_trials_measured_with_the_controls_of_an_earlier_version_are_named(own: Experiment) -> None:
+    older = trial_of(own, "nearest_conv")
+    content = json.loads((older.folder / "artefacts.json").read_text())
+    (older.folder / "artefacts.json").write_text(json.dumps(content | {"version": 1}))
+    found = sections(own)
+    for name in ("constants", "checkerboard-epochs"):
+        assert "1 trial was measured by an earlier version of the suite" in found[name].notes[-1]
+        assert "delete the run directories" in found[name].notes[-1]
+    shown = figures(own)["checkerboard-epochs"]
+    of_older = [trace for trace in shown.data if trace.get("name") == "nearest_conv"]
+    assert of_older  # flips on constants are what they were
+    assert {trace["yaxis"] for trace in of_older} <= {"y", "y2"}
+
+
 def test_numbers_that_are_not_finite_become_gaps(own: Experiment) -> None:
     for trial in own.trials:
         with np.load(trial.folder / "artefacts.npz") as arrays:

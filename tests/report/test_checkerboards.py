@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from segsuite.checkerboard import RENEWED_CONTROLS
 from segsuite.config import Checkerboard
 from segsuite.experiment import Experiment, Trial
 from segsuite.report.build import build_report, write_report
@@ -72,6 +73,17 @@ def test_a_row_that_is_not_what_it_should_be_is_left_out(own: Experiment, change
     before = len(artefacts_of(trial).final)
     edit_rows(trial, lambda row: [row, {**row, **change}] if row["measure"] == "harmonic_share" else [row])
     assert len(artefacts_of(trial).final) == before
+
+
+def test_of_an_earlier_version_the_rows_with_other_controls_are_left_out(own: Experiment) -> None:
+    trial = own.trials[0]
+    now = artefacts_of(trial)
+    content = json.loads((trial.folder / "artefacts.json").read_text())
+    (trial.folder / "artefacts.json").write_text(json.dumps(content | {"version": 1}))
+    older = artefacts_of(trial)
+    assert (now.is_older, older.is_older) == (False, True)
+    assert not {row.measure for row in (*older.rows, *older.final)} & set(RENEWED_CONTROLS)
+    assert older.final == tuple(row for row in now.final if row.measure not in RENEWED_CONTROLS)
 
 
 def test_rows_that_are_no_mappings_are_left_out(own: Experiment) -> None:

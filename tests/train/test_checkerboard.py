@@ -113,7 +113,7 @@ def test_rows_are_those_of_the_epochs_that_were_asked_for(tmp_path: Path) -> Non
     assert attempt(tmp_path / "run", MEASURING)
     found = artefacts(tmp_path / "run")
     assert list(dict.fromkeys((row["epoch"], row["step"]) for row in found["rows"])) == [(0, 0), (1, 3), (2, 6), (3, 9)]
-    assert found["version"] == 1
+    assert found["version"] == 2
     assert found["stride"] == 4
     assert found["seams"] == [
         {"name": "core.first", "stride_from": 4, "stride_to": 2},
@@ -169,7 +169,7 @@ def test_a_damaged_file_of_an_earlier_attempt_is_no_obstacle(tmp_path: Path) -> 
     folder = tmp_path / "run"
     folder.mkdir()
     for name in ("artefacts.json", "artefacts.npz"):
-        (folder / name).write_text('{"version": 1, "ro')
+        (folder / name).write_text('{"version": 2, "ro')
     assert attempt(folder, MEASURING)
     assert {row["epoch"] for row in artefacts(folder)["rows"]} == {0, 1, 2, 3}
 

@@ -8,8 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
+from segsuite.config import Optimizer
 from segsuite.datasets.camvid import CamVid
 from segsuite.errors import ConfigError
+from segsuite.train.optimizers import build_optimizer
 from segsuite.upsamplers.dupsampling import DUpsampling, label_code
 
 Mask = NDArray[np.uint8]
@@ -182,3 +184,11 @@ def test_cost_is_the_formula_of_the_docstring() -> None:
         module(torch.randn(1, 16, 4, 4))
     assert sum(p.numel() for p in module.parameters()) == 64 * 11 * 16 + 1
     assert counter.get_total_flops() / 2 / 16 == 64 * 11 * 16
+
+
+def test_the_temperature_gets_no_weight_decay() -> None:
+    module = DUpsampling(4, 3)
+    groups = build_optimizer(Optimizer(weight_decay=0.1), [], module.parameters()).param_groups
+    (of_temperature,) = (g for g in groups if any(parameter is module.log_temperature for parameter in g["params"]))
+    assert of_temperature["weight_decay"] == 0
+    assert [g["weight_decay"] for g in groups if g is not of_temperature] == [0.1]

@@ -50,6 +50,14 @@ def test_equals_the_loops(factor: int, height_width: tuple[int, int]) -> None:
     np.testing.assert_allclose(array(module(x_NCHW, guide=guide_NCHW)), expected_NCHW, rtol=1e-9, atol=1e-12)
 
 
+def test_the_shared_convolution_starts_with_the_variance_of_the_authors() -> None:
+    """Xavier: 2 / (fan in + fan out), of 3 x 3 from 64 to 25 channels."""
+    torch.manual_seed(0)
+    weight = Fade(40, 8, guide_channels=30).content.weight.detach()
+    assert weight.shape == (25, 64, 3, 3)
+    assert float(weight.square().mean()) == pytest.approx(2 / (9 * (64 + 25)), rel=0.03)
+
+
 def test_open_gate_gives_the_guide() -> None:
     module, guide_NCHW = fade_with_bias(2), torch.randn(1, 4, 8, 6, dtype=torch.float64)
     torch.nn.init.constant_(module.gate.bias, 1000.0)  # type: ignore[arg-type]  # it has a bias

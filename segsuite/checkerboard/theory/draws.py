@@ -20,7 +20,6 @@ SCENES = 16
 POLYNOMIALS = 4
 FIELDS = 4
 """Channel vectors for each monomial, and random fields, of each draw."""
-POWER_SIZE = 32
 PICTURE_PIXELS = 16
 SPECTRUM_PIXELS = 48
 
@@ -103,8 +102,7 @@ def one_draw(
         gains_SSOI = impulse.gains()
         imbalance, harmonics = impulses.imbalance(gains_SSOI), impulses.harmonics(gains_SSOI)
         constant_gain = float(gains_SSOI.square().mean()) * operator.in_channels
-        power_YX = impulse.power(POWER_SIZE)
-        rejection = {at: impulses.image_rejection(power_YX, impulse.factor, at) for at in FRACTIONS}
+        rejection = {at: impulse.image_rejection(at) for at in FRACTIONS}
     else:
         imbalance, harmonics = probes.constant_imbalance(patterns_NOSS), probes.constant_harmonics(patterns_NOSS)
         constant_gain = float(patterns_NOSS.square().mean())

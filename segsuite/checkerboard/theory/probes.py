@@ -15,7 +15,9 @@ from segsuite.checkerboard.theory.operators import Guide, Operator, constant_gui
 from segsuite.errors import ConfigError
 
 DEGREES = (0, 1, 2)
-FIELD_SIZE = 32
+BAND_BINS = 17
+"""Frequencies along an axis of a random field, odd in number: the band's edge lies halfway between two bins then, and
+each stands for as much of the band. A bin at the edge, counted whole, makes the images 0.5 to 3 dB too strong."""
 
 
 def pattern_of_constants(operator: Operator, scenes_NC: Tensor, guides_NG: Tensor, reach: int) -> Tensor:
@@ -107,9 +109,9 @@ def order(responses: Sequence[PolynomialResponse]) -> int:
 
 
 def field_rejection(operator: Operator, fraction: float, fields: int, reach: int, generator: torch.Generator) -> float:
-    """Image rejection in dB, as impulse.image_rejection, from the responses to `fields` periodic random fields: white
+    """Image rejection in dB, as Impulse.image_rejection, from the responses to `fields` periodic random fields: white
     noise N(0, 1) without what is above `fraction` of the low-resolution Nyquist frequency per axis."""
-    size, factor, margin = FIELD_SIZE, operator.factor, 2 * reach + 1
+    size, factor, margin = round(BAND_BINS / fraction), operator.factor, 2 * reach + 1
     x_NCHW = _field((fields, operator.in_channels), size, size * fraction / 2, generator)
     guides = {
         step_factor: _field((fields, operator.in_channels), size * step_factor, size * fraction / 2, generator)

@@ -15,6 +15,7 @@ from segsuite.report.sections.checkerboard_words import (
     dots_caption,
     images,
     left_on_a_constant,
+    left_out_of_older,
 )
 from segsuite.report.sections.dot_panels import dot_panels
 from segsuite.report.sections.dot_traces import Panel
@@ -45,7 +46,7 @@ def build(material: Material) -> Section | None:
     pictures = response_figure(material, found.arms)
     if pictures is not None:
         figures.append(pictures)
-    notes = [left_on_a_constant(material, found)]
+    notes = [left_on_a_constant(material, found), left_out_of_older(found)]
     details = definitions((FLIPS, INDEX))
     return Section(
         "constants",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from segsuite.report.answers import counted
 from segsuite.report.checkerboards import Measured, Row, measured
 from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
-from segsuite.report.sections.checkerboard_words import changed_by_training, definitions
+from segsuite.report.sections.checkerboard_words import changed_by_training, definitions, left_out_of_older
 from segsuite.report.sections.scale import Scale, scale_of
 from segsuite.report.style import ArmStyle, inert
 
@@ -52,7 +52,7 @@ def build(material: Material) -> Section | None:
     return Section(
         "checkerboard-epochs",
         "Does training remove it?",
-        notes=[note for note in (changed_by_training(material, found),) if note],
+        notes=[note for note in (changed_by_training(material, found), left_out_of_older(found)) if note],
         figures=[figure],
         details=details,
         summary="How it is measured",

@@ -72,6 +72,17 @@ def changed_by_training(material: Material, found: Measured) -> str:
     return " ".join([*parts, limit])
 
 
+def left_out_of_older(found: Measured) -> str:
+    """Which trials were measured with the controls of an earlier version, and how to measure them again."""
+    if not found.older:
+        return ""
+    whose = "1 trial was" if found.older == 1 else f"{found.older} trials were"
+    return (
+        f"{whose} measured by an earlier version of the suite, with other controls: harmonics and variances between "
+        "phases are left out there. To measure again, delete the run directories and run the experiment."
+    )
+
+
 def definitions(measures: Sequence[str]) -> list[str]:
     """What each measure is, its unit and its source, in a sentence."""
     found = [MEASURES[name] for name in measures]

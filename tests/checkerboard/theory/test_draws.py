@@ -87,13 +87,13 @@ def test_images_of_independent_phases_hold_s2_minus_1_times_the_base_band(target
 @pytest.mark.parametrize(
     ("target", "quarter", "half"),
     [
-        ("nearest_conv", -14.9, -9.1),
-        ("pixel_shuffle:equal_phases", -14.9, -9.1),
-        ("transposed_hold", -14.9, -9.1),
-        ("pixel_shuffle_blur:equal_phases", -30.3, -19.1),
-        ("carafe", -17.0, -15.6),
-        ("bilinear_conv", -45.1, -28.2),
-        ("dysample", -45.1, -28.2),
+        ("nearest_conv", -15.85, -9.68),
+        ("pixel_shuffle:equal_phases", -15.85, -9.68),
+        ("transposed_hold", -15.85, -9.68),
+        ("pixel_shuffle_blur:equal_phases", -32.23, -20.09),
+        ("carafe", -17.5, -16.0),
+        ("bilinear_conv", -47.82, -29.68),
+        ("dysample", -47.82, -29.68),
     ],
 )
 def test_image_rejection_at_the_start(target: str, quarter: float, half: float) -> None:

@@ -7,35 +7,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from segsuite.checkerboard.theory import impulse as impulses
-from segsuite.checkerboard.theory.impulse import Impulse, measure_impulse
-from segsuite.checkerboard.theory.operators import Operator, Step, bare, constant_guide, named
+from segsuite.checkerboard.theory.impulse import measure_impulse
+from segsuite.checkerboard.theory.operators import Operator, constant_guide, named
 from segsuite.checkerboard.theory.overlap import Geometry
 from segsuite.errors import ConfigError
-
-CHANNELS = 4
-GEOMETRIES = [Geometry(2, 2, 0), Geometry(3, 2, 1), Geometry(4, 2, 1), Geometry(5, 3, 1), Geometry(2, 3, 0)]
-
-
-def measured(operator: Operator, seed: int = 0) -> Impulse:
-    generator = torch.Generator().manual_seed(seed)
-    scene = torch.randn(operator.in_channels, generator=generator, dtype=torch.float64)
-    guide = torch.randn(operator.in_channels, generator=generator, dtype=torch.float64)
-    return measure_impulse(operator, scene, guide)
-
-
-def of(name: str, init: str = "random", channels: int = CHANNELS, factor: int = 2, seed: int = 0) -> Impulse:
-    return measured(Operator((named({"name": name, "init": init}, channels, factor, seed),)))
-
-
-def own(module: nn.Module, factor: int, channels: int = 1) -> Operator:
-    return Operator((Step(module.double(), channels, channels, factor),))
-
-
-def transposed(geometry: Geometry, seed: int = 0) -> tuple[Operator, NDArray[np.float64]]:
-    """An operator, and its kernel (in, out, K, K)."""
-    step = bare(geometry, CHANNELS, seed)
-    (weight,) = step.module.parameters()
-    return Operator((step,)), weight.detach().numpy()
+from tests.checkerboard.theory.tried import CHANNELS, GEOMETRIES, Hold, measured, of, own, transposed
 
 
 def gains_by_loops(weight_IOKK: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
@@ -47,17 +23,6 @@ def gains_by_loops(weight_IOKK: NDArray[np.float64], geometry: Geometry) -> NDAr
             phase = (down - geometry.padding) % stride, (right - geometry.padding) % stride
             gains[phase] += weight_IOKK[:, :, down, right].T
     return gains
-
-
-class Hold(nn.Module):
-    """Nearest neighbour by repetition."""
-
-    def __init__(self, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x_NCHW: Tensor) -> Tensor:
-        return x_NCHW.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
 
 
 class Squared(Hold):
@@ -213,32 +178,6 @@ def test_power_is_all_that_leaves() -> None:
     impulse = of("transposed_k4")
     mean = float(impulse.power(32).mean())
     assert mean == pytest.approx(float(impulse.map_IOYX.square().sum()))
-
-
-@pytest.mark.parametrize(
-    ("name", "init", "quarter", "half"),
-    [
-        ("bilinear", "random", -45.1, -28.2),
-        ("transposed_k4", "bilinear", -45.1, -28.2),
-        ("transposed_k2", "bilinear", -14.9, -9.1),
-        ("transposed_k3", "bilinear", -30.3, -19.1),
-    ],
-)
-def test_image_rejection_of_interpolators(name: str, init: str, quarter: float, half: float) -> None:
-    power = of(name, init).power(32)
-    found = [impulses.image_rejection(power, 2, fraction) for fraction in (0.25, 0.5)]
-    assert found == pytest.approx([quarter, half], abs=0.1)
-
-
-def test_image_rejection_of_zero_insertion_is_what_s2_minus_1_images_hold() -> None:
-    zeros = own(nn.ConvTranspose2d(1, 1, 1, 3, 0, output_padding=2, bias=False), 3)
-    assert impulses.image_rejection(measured(zeros).power(32), 3, 0.5) == pytest.approx(10 * np.log10(8))
-
-
-def test_image_rejection_of_the_ideal_interpolator_is_as_low_as_it_goes() -> None:
-    power = torch.zeros(64, 64, dtype=torch.float64)
-    power[:17, :17] = power[:17, -16:] = power[-16:, :17] = power[-16:, -16:] = 1
-    assert impulses.image_rejection(power, 2, 0.5) == pytest.approx(-300)
 
 
 def test_a_nonlinear_module_is_linearised_at_the_scene() -> None:

