@@ -2,11 +2,13 @@
 of the whole split."""
 
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -48,20 +50,20 @@ def evaluate(
     precision: str,
     stop: StopRequest,
     report: Report,
-    threads: int | None = None,
+    processes: int | None = None,
 ) -> Evaluated:
     """Runs `network` over all batches of `loader`. Raises NonFiniteError for logits that are not finite.
 
-    threads: for what is counted on the CPU while the device goes on; 0: it waits. By default those of the process on a
-    GPU, and 0 on a CPU.
+    processes: that count on the CPU what no GPU does, while it goes on; 0: it waits. By default as many as this process
+    has threads, at most 8, where the device is a GPU, and 0 on a CPU.
     """
-    if threads is None:
-        threads = torch.get_num_threads() if device == "cuda" else 0
+    if processes is None:
+        processes = min(8, torch.get_num_threads()) if device == "cuda" else 0
     network.eval().to(device)
     counts, samples, done = [], [], 0
     probabilities = ProbabilityCounter(num_classes, device)
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-    with _Shapes(num_classes, threads) as shapes:
+    with _Shapes(num_classes, processes) as shapes:
         for batch in loader:
             stop.leave_if_set()
             for group in batch:
@@ -91,12 +93,15 @@ def evaluate(
 
 
 class _Shapes:
-    """Counts along borders and of objects, which OpenCV makes on the CPU: at once, or in `threads` of their own while a
-    GPU predicts the next images (OpenCV and NumPy mostly let other threads run)."""
+    """Counts along borders and of objects, which OpenCV and NumPy make on the CPU: at once, or in `processes` of their
+    own while a GPU predicts the next images. Threads would wait for each other: counting holds Python's lock."""
 
-    def __init__(self, num_classes: int, threads: int) -> None:
+    def __init__(self, num_classes: int, processes: int) -> None:
         self._count = partial(_count_shapes, num_classes=num_classes)
-        self._pool, self._most = ThreadPoolExecutor(threads) if threads else None, 4 * threads
+        # Forked, as the workers of a loader are: they compute on the CPU alone.
+        fork = get_context("fork") if processes else None
+        self._pool = ProcessPoolExecutor(processes, fork, cv2.setNumThreads, (0,)) if processes else None
+        self._most = 4 * processes
         self._found: list[Shapes | Future[Shapes]] = []
 
     def __enter__(self) -> "_Shapes":

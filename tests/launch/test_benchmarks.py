@@ -87,12 +87,50 @@ def run(name: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(SCRIPTS - {"sampling"}))
+@pytest.mark.parametrize("name", sorted(SCRIPTS - {"gpu", "sampling"}))
 def test_every_benchmark_runs_with_its_smallest_settings(name: str) -> None:
     assert FOLDER == REPOSITORY / "benchmarks"
     found = json.loads(run(name, "--small", "--rounds", "1", "--json"))
     assert found["benchmark"] == name
     assert found["tables"]
+
+
+@pytest.mark.slow
+def test_the_one_for_gpus_runs_on_a_cpu(tmp_path: Path) -> None:
+    out = tmp_path / "gpu.json"
+    found = json.loads(run("gpu", "--small", "--device", "cpu", "--minutes", "20", "--json", "--out", str(out)))
+    assert {section["section"]: section["ended"] for section in found["sections"]} == dict.fromkeys(
+        ("peaks", "cuda_tests", "training", "losses", "sweep", "scoring", "upsamplers", "profile", "compiled"), "done"
+    )
+    assert all(section["records"] for section in found["sections"])
+    assert found["left_out"] == []
+    assert json.loads(out.read_text()) == found
+
+
+def test_a_section_that_fails_or_lasts_too_long_leaves_the_others(tmp_path: Path) -> None:
+    """Sections are processes: here one that raises, one that hangs and one that is well."""
+    (tmp_path / "raises.py").write_text("def main(context, records):\n    raise ValueError('broken')\n")
+    hangs = "import time\ndef main(context, records):\n    records.add('t', 'r', x=1)\n    time.sleep(60)\n"
+    (tmp_path / "hangs.py").write_text(hangs)
+    (tmp_path / "well.py").write_text("def main(context, records):\n    records.add('t', 'r', x=2)\n")
+    program = f"""
+import sys
+sys.path.insert(0, {str(FOLDER)!r})
+import gpu_sections
+gpu_sections.__path__.append({str(tmp_path)!r})
+import gpu
+gpu.SECTIONS = tuple(gpu_sections.Section(name, name, 0, 1) for name in ("raises", "hangs", "well"))
+sys.argv = ["gpu", "--device", "cpu", "--json", "--minutes", "3"]
+gpu.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stderr
+    raised, hung, well = json.loads(done.stdout)["sections"]
+    assert raised["ended"] == "failed"
+    assert "ValueError: broken" in raised["log"]
+    assert hung["ended"].startswith("stopped after")
+    assert [record["columns"] for record in hung["records"] + well["records"]] == [{"x": 1}, {"x": 2}]
+    assert well["ended"] == "done"
 
 
 @pytest.mark.slow

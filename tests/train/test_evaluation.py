@@ -41,17 +41,17 @@ def samples() -> Samples:
     return Samples(build_dataset("shapes", "val", size=(40, 56), val_images=IMAGES))
 
 
-def evaluated(samples: Samples, batch_size: int, threads: int = 0) -> Evaluated:
+def evaluated(samples: Samples, batch_size: int, processes: int = 0) -> Evaluated:
     told: list[dict[str, Any]] = []
     loader = evaluation_loader(samples, range(IMAGES), batch_size, 0)
-    return evaluate(Fixed(), loader, CLASSES, "cpu", "fp32", StopRequest(), told.append, threads)
+    return evaluate(Fixed(), loader, CLASSES, "cpu", "fp32", StopRequest(), told.append, processes)
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_counting_in_threads_changes_nothing(samples: Samples, threads: int) -> None:
-    plain, threaded = evaluated(samples, 2), evaluated(samples, 2, threads)
+@pytest.mark.parametrize("processes", [1, 3])
+def test_counting_in_processes_changes_nothing(samples: Samples, processes: int) -> None:
+    plain, apart = evaluated(samples, 2), evaluated(samples, 2, processes)
     for name in ("counts", "boundary_counts", "object_counts", "samples"):
-        np.testing.assert_array_equal(getattr(threaded, name), getattr(plain, name))
+        np.testing.assert_array_equal(getattr(apart, name), getattr(plain, name))
 
 
 def test_everything_is_that_of_the_images_one_by_one(samples: Samples) -> None:
