@@ -1,7 +1,9 @@
 """Settings and fixtures of all tests; the environment is set before anything that reads it is imported."""
 
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 # Two workers of a small machine at most: more threads make small tensors slower and timings noisy.
@@ -10,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["WANDB_MODE"] = "disabled"
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="segsuite-tests-")
 # Triton reads it when a kernel is defined: where there is no GPU its interpreter runs them on the CPU.
 if not Path("/dev/nvidiactl").exists():
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -34,6 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if on_cuda and not _has_cuda():
         for item in on_cuda:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_unconfigure() -> None:
+    """Label counts and decoded images of the tests go away with them."""
+    shutil.rmtree(os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 
 def _has_cuda() -> bool:

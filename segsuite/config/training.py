@@ -149,8 +149,10 @@ class Execution(Settings):
     cuda_graphs: bool = False
     """Whether a training step is replayed from a CUDA graph, which spares a small network the launching of its kernels;
     on one GPU, without accumulation or fp16-mixed, with augment.crop."""
-    cache_images: bool = False
-    """Keep decoded images in memory, once for all workers: CamVid needs 0.3 GB."""
+    cache_images: bool | Literal["auto"] = "auto"
+    """Whether decoded images are kept in a file that all processes of the machine map into their memory, made once in
+    ~/.cache/segsuite/decoded ($XDG_CACHE_HOME): CamVid needs 0.3 GB. auto: where they take at most 4 GiB and half of
+    the free disk."""
     evaluation_batch_size: int = Field(4, ge=1)
     """Images a step of each process in validation, at least 1; images of different sizes go one by one."""
     checkpoint_minutes: float = Field(5.0, gt=0)

@@ -1,8 +1,7 @@
 """From a dataset to batches, exactly resumable: what a batch holds is a function of (seed, epoch, index) alone."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -19,7 +18,6 @@ Key = tuple[int, int] | tuple[int, int, int]
 """Epoch and index; and the number of the copy, 1 or more, of an image that comes again in the epoch."""
 
 Sample = dict[str, Any]
-Cache = dict[int, tuple[np.ndarray, np.ndarray]]
 T = TypeVar("T")
 
 
@@ -29,8 +27,7 @@ class Samples(Dataset[Sample]):
     An image that comes more than once in an epoch has a key (epoch, index, copy) for each further time, so that it is
     augmented anew.
     A sample is {"image": (3,H,W) uint8 or float32 in 0..1, "label": (H,W) uint8 with 255 void, "index": int}.
-    The epoch is part of the key because a copy of it in a long-lived worker would go stale. `cache`: where decoded
-    images are kept, by index; several Samples of one dataset can share it. None: they are read each time.
+    The epoch is part of the key because a copy of it in a long-lived worker would go stale.
     """
 
     def __init__(
@@ -38,16 +35,15 @@ class Samples(Dataset[Sample]):
         dataset: SegmentationDataset,
         seed: int = 0,
         transform: Transform | None = None,
-        cache: Cache | None = None,
     ) -> None:
-        self.dataset, self.seed, self.transform, self.cache = dataset, seed, transform, cache
+        self.dataset, self.seed, self.transform = dataset, seed, transform
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, key: Key) -> Sample:
         epoch, index, *copy = key
-        image, label = self._read(index)
+        image, label = self.dataset.read(index)
         if self.transform is not None:
             image, label = self.transform(image, label, sample_seed(self.seed, epoch, index, *copy))
         return {
@@ -55,23 +51,6 @@ class Samples(Dataset[Sample]):
             "label": torch.from_numpy(label),
             "index": index,
         }
-
-    def fill_cache(self, indices: Iterable[int], threads: int) -> None:
-        """Reads all of `indices` that are not in the cache, several at a time.
-
-        To be called before workers start: they are forked and find what is read here, once in memory; what one of them
-        read later, each would read and keep for itself.
-        """
-        if self.cache is not None:
-            with ThreadPoolExecutor(max(1, threads)) as readers:  # decoding does not hold Python's lock
-                list(readers.map(self._read, indices))
-
-    def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        if self.cache is None:
-            return self.dataset.read(index)
-        if index not in self.cache:
-            self.cache[index] = self.dataset.read(index)
-        return self.cache[index]
 
 
 def sample_seed(seed: int, epoch: int, index: int, *copy: int) -> int:

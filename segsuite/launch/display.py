@@ -51,6 +51,8 @@ class _Shown:
     def progress(self) -> str:
         """Epoch, loss and score."""
         parts = ["starting"]
+        if self.event.get("phase") == "decode":
+            parts = [f"decoding image {self.event['images']} of {self.event['of']}"]
         if "epoch" in self.event:
             phase = {"validate": " (validating)", "evaluate": " (scoring)"}.get(str(self.event.get("phase")), "")
             parts = [f"epoch {self.event['epoch'] + 1} of {self.event['epochs']}{phase}"]

@@ -74,7 +74,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
         with tracked(subject(trial, folder), report) as tracker, recorded(run, stop, ranks):
             run.open()
             machine = prepare(trial, device, ranks)
-            data = build_data(trial.settings, ranks, device)
+            data = build_data(trial.settings, ranks, device, report)
             refuse_other_data(data.fingerprint, run)
             network = build_network(trial.settings, data.num_classes)
             check_normalised(network, data, trial.settings)

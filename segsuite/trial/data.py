@@ -12,8 +12,9 @@ from segsuite.config.batches import too_few
 from segsuite.datasets import build_dataset
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.class_crops import ClassAwarePlacement
+from segsuite.datasets.decoded import decoded
 from segsuite.datasets.fingerprints import same_data, trial_fingerprint
-from segsuite.datasets.loader import WHOLE, Cache, ResumableLoader, Samples, Share, evaluation_loader, training_loader
+from segsuite.datasets.loader import WHOLE, ResumableLoader, Samples, Share, evaluation_loader, training_loader
 from segsuite.datasets.on_device import DeviceData, DrawnSamples, load_on_device
 from segsuite.datasets.repeat_factors import Floats, repeat_factors
 from segsuite.datasets.statistics import label_counts
@@ -21,6 +22,7 @@ from segsuite.datasets.transforms import Transform
 from segsuite.errors import ConfigError, DataError
 from segsuite.io.machine import threads_by_default
 from segsuite.io.store import RunDirectory, read_json
+from segsuite.train.callbacks import Report
 from segsuite.train.distributed import ALONE, Ranks
 
 
@@ -44,9 +46,12 @@ class TrialData:
         return len(self.classes)
 
 
-def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu") -> TrialData:
+def build_data(
+    settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu", report: Report = lambda event: None
+) -> TrialData:
     """Datasets and loaders; of several ranks each trains on and validates its part, and the whole is scored. A sanity
-    run (overfit_batches) trains on and scores the same few images, unchanged. Training images may lie on `device`."""
+    run (overfit_batches) trains on and scores the same few images, unchanged. Training images may lie on `device`.
+    `report` is told how many images have been decoded, where they are for the first time."""
     overfit = settings.train.overfit_batches * settings.train.batch_size
     watched = "train" if overfit else "val"
     scored = "train" if overfit else settings.evaluation.split
@@ -57,25 +62,21 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu
     if few is not None:
         raise few
 
-    caches: dict[str, Cache] = {split: {} for split in datasets} if execution.cache_images else {}
-    workers = loader_workers(execution, device)
+    workers, threads = loader_workers(execution, device), threads_by_default()
+
+    def progress(done: int, of: int) -> None:
+        report({"phase": "decode", "images": done, "of": of})
+
+    read = {split: decoded(dataset, execution.cache_images, threads, progress) for split, dataset in datasets.items()}
 
     def samples(split: str, augmented: bool) -> tuple[Samples, range]:
         transform = training_transform(settings.augment, datasets[split]) if augmented else None
-        of_split = Samples(datasets[split], settings.seed, transform, caches.get(split))
-        return of_split, range(overfit or len(datasets[split]))
-
-    def read_for_workers(of_split: Samples, indices: range) -> tuple[Samples, range]:
-        if workers > 0:
-            of_split.fill_cache(indices, workers)
-        return of_split, indices
+        return Samples(read[split], settings.seed, transform), range(overfit or len(datasets[split]))
 
     # Spread over GPUs, a network predicts on all ranks at once: all see all images then, and the scores are the same.
     part = Share.of_split(ranks.rank, ranks.world) if ranks.world > 1 and ranks.strategy == "ddp" else WHOLE
     chosen, indices = samples("train", not overfit)
     on_device = data_on_device(chosen, execution, ranks.device(device))
-    if on_device is None:
-        read_for_workers(chosen, indices)
     check_shares(len(datasets[watched]), ranks.world)
     threshold = None if overfit else settings.train.repeat_threshold
     factors = None if threshold is None else factors_of(datasets["train"], indices, threshold)
@@ -91,9 +92,7 @@ def build_data(settings: TrialSettings, ranks: Ranks = ALONE, device: str = "cpu
         settings.train.accumulate,
     )
     loaders = {
-        (split, share): evaluation_loader(
-            *read_for_workers(*samples(split, False)), execution.evaluation_batch_size, workers, share
-        )
+        (split, share): evaluation_loader(*samples(split, False), execution.evaluation_batch_size, workers, share)
         for split, share in {(watched, part), (scored, WHOLE)}
     }
     return TrialData(

@@ -1,8 +1,6 @@
 """segsuite.datasets.loader: which batches come, in which order, is a function of (seed, epoch) alone."""
 
-import os
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -161,57 +159,23 @@ def test_a_sample_is_a_channel_first_image_its_label_and_its_index() -> None:
     assert sample["index"] == 5
 
 
-def test_the_cache_reads_each_image_once_and_is_not_changed_by_augmentation() -> None:
-    data = Numbered(3)
-    cached = Samples(data, 0, Transform(**AUGMENT), cache={})
-    plain = Samples(Numbered(3), 0, Transform(**AUGMENT))
-    for number in range(3):
-        for index in range(3):
-            assert torch.equal(cached[number, index]["image"], plain[number, index]["image"])
-    assert data.reads == 3
-
-
 class Witnessing(Numbered):
-    """Labels hold the number of OpenCV's threads where they are read; each reading leaves its process id in a file."""
-
-    def __init__(self, count: int, file: Path) -> None:
-        super().__init__(count)
-        self.file = file
+    """Labels hold the number of OpenCV's threads where they are read."""
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        with self.file.open("a") as opened:
-            opened.write(f"{os.getpid()} {index}\n")
         return np.zeros((4, 4, 3), np.uint8), np.full((4, 4), cv2.getNumThreads(), np.uint8)
 
 
-def test_opencv_has_one_thread_in_each_worker(tmp_path: Path) -> None:
+def test_opencv_has_one_thread_in_each_worker() -> None:
     before = cv2.getNumThreads()
     try:
         cv2.setNumThreads(3)
-        samples = Samples(Witnessing(4, tmp_path / "reads"))
+        samples = Samples(Witnessing(4))
         trained = [batch["label"] for batch in training_loader(samples, range(4), 2, workers=2)]
         scored = [group["label"] for batch in evaluation_loader(samples, range(4), 2, 2) for group in batch]
     finally:
         cv2.setNumThreads(before)
     assert {int(label) for batch in (*trained, *scored) for label in batch.unique()} == {1}
-
-
-def test_workers_find_what_was_read_before_they_started(tmp_path: Path) -> None:
-    samples = Samples(Witnessing(6, tmp_path / "reads"), cache={})
-    samples.fill_cache(range(6), threads=2)
-    of = training_loader(samples, range(6), 2, workers=2)
-    for number in range(2):
-        assert len(epoch(of, number)) == 3
-    reads = [line.split() for line in (tmp_path / "reads").read_text().splitlines()]
-    assert sorted(reads) == [[str(os.getpid()), str(index)] for index in range(6)]
-
-
-def test_samples_of_one_split_share_what_is_kept() -> None:
-    data, cache = Numbered(3), {}
-    for samples in (Samples(data, cache=cache), Samples(data, 1, Transform(**AUGMENT), cache=cache)):
-        samples.fill_cache(range(3), threads=1)
-        assert samples[0, 2]["index"] == 2
-    assert data.reads == 3
 
 
 def test_evaluation_goes_in_order_and_groups_by_size() -> None:

@@ -10,6 +10,7 @@ import torch
 
 from segsuite.config import Execution, trial_id, validate
 from segsuite.config.data import Augment
+from segsuite.datasets.decoded import DecodedDataset
 from segsuite.datasets.loader import Samples, training_loader
 from segsuite.datasets.transforms import Transform
 from segsuite.errors import ConfigError, DataError
@@ -176,13 +177,17 @@ def test_a_trial_does_not_go_on_with_other_data(
         refuse_other_data("a-b", run)
 
 
-def test_decoded_images_are_kept_once_for_all_workers_and_splits_alike() -> None:
-    settings = validate(values(data={**SHAPES, "train_images": 8}, execution={"cache_images": True, "workers": 1}), str)
-    data = build_data(settings)
-    assert len(data.training.dataset.cache) == 8
-    assert data.validation.dataset.cache is data.scored.dataset.cache
-    plain = build_data(validate(values(data={**SHAPES, "train_images": 8}, execution={"workers": 1}), str))
-    assert plain.training.dataset.cache is None
+def test_images_are_decoded_once_for_all_trials_and_told() -> None:
+    told: list[dict[str, Any]] = []
+    for _ in range(2):
+        found = build_data(validate(values(), str), report=told.append)
+        assert isinstance(found.training.dataset.dataset, DecodedDataset)
+    of_train = [event for event in told if event["of"] == 12]
+    assert [event["images"] for event in of_train] == list(range(1, 13))
+    plain = build_data(validate(values(execution={"cache_images": False}), str), report=told.append)
+    assert not isinstance(plain.training.dataset.dataset, DecodedDataset)
+    for expected, ours in zip(plain.training, found.training, strict=True):
+        assert torch.equal(expected["image"], ours["image"])
 
 
 ON_DEVICE = {"augment": {**AUGMENT, "contrast": 0.2}, "execution": {"data_on_device": True}}
