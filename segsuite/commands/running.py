@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from segsuite.commands.experiments import TRIALS_HELP, on_experiment, tell_changes, trials_called
-from segsuite.commands.printing import show
+from segsuite.commands.printing import print_rows, show
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError, SegsuiteError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def add(commands: Any) -> None:
     retry.add_argument("trial", nargs="*", metavar="TRIAL", help=f"only these: {TRIALS_HELP}")
     for parser in (run, retry):
         _add_options(parser)
+    help = "run nothing; time 20 steps of the first trial, and say where they spend it"
+    run.add_argument("--profile-steps", action="store_true", help=help)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +67,31 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _profile_steps(given: argparse.Namespace) -> int:
+    """Prints where the steps of the first trial spend their time."""
+    from segsuite.launch.profiling import profile_steps
+
+    trial, found = profile_steps(given.experiment, given.overrides)
+    seconds = sum(found["milliseconds"].values())
+    rows = [
+        (part, f"{value:.1f}", f"{value / seconds:.0%}" if seconds else "")
+        for part, value in found["milliseconds"].items()
+    ]
+    print(
+        f"{trial.arm}, seed {trial.seed}: {found['steps']} steps on {found['device']}, {found['precision']}, "
+        f"{found['threads']} CPU threads"
+    )
+    print_rows(("part", "ms a step", "share"), [*rows, ("all", f"{seconds:.1f}", "")])
+    share = f"{found['share_of_peak']:.0%} of the measured peak of matrix products"
+    print(f"{found['images_per_second']:.1f} images/s, {share}")
+    return EXIT_DONE
+
+
 def _run(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
+
+    if given.profile_steps:
+        return _profile_steps(given)
 
     _check_place(given)
     experiment = load(given.experiment, given.overrides)

@@ -1,7 +1,9 @@
 """Which arithmetic a processor computes fast."""
 
+import math
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,17 @@ def peak_memory_bytes(device: str) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux, bytes on macOS
+
+
+def matmul_flops(device: str, dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a product of two large matrices, the best of three; about a second."""
+    size = 8192 if device == "cuda" else 1024
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    best = math.inf
+    for _ in range(4):  # the first one to warm up
+        start = time.perf_counter()
+        left @ right
+        if device == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best

@@ -14,7 +14,7 @@ from segsuite.launch.freeze import freeze
 from segsuite.launch.slots import Slot
 from segsuite.launch.slurm.estimate import cost
 from segsuite.launch.slurm.profile import Profile
-from tests.reliability.trials import trials_of, write_experiment
+from tests.reliability.trials import segsuite, trials_of, write_experiment
 
 TWO_ARMS = {"compare": {"train.optimizer.learning_rate": [1e-3, 2e-3]}, "seeds": [0, 1]}
 
@@ -143,3 +143,17 @@ def test_retry_without_names_runs_what_failed_and_what_was_not_started(failing: 
     assert main(["retry", str(failing), "--fresh", "--keep-going"]) == 1
     assert states(failing) == ["failed"] * 5
     assert (trials_of(failing)[2].folder / "failure.json").stat().st_mtime_ns != before
+
+
+@pytest.mark.slow
+def test_where_a_step_spends_its_time_is_printed_and_nothing_is_left(tmp_path: Path) -> None:
+    path = write_experiment(tmp_path)
+    done = segsuite("run", path, "--profile-steps")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "20 steps on cpu, fp32, 1 CPU threads" in lines[0]
+    assert [line.split("  ")[0] for line in lines[2:10]] == [
+        "data", "forward", "loss", "backward", "checks", "optimizer", "the rest", "all",
+    ]  # fmt: skip
+    assert "images/s" in lines[-1]
+    assert not (tmp_path / "runs").exists()
