@@ -45,7 +45,7 @@ class SlowImages(Noise):
 def test_a_slow_part_is_found_and_the_parts_are_the_step(slow: str, tmp_path: Path) -> None:
     data = SlowImages(16) if slow == "data" else Noise(16)
     loss = build_loss("cross_entropy") if slow == "data" else Slow(slow == "loss")
-    trained = module(train_settings(epochs=1), loss=loss)
+    trained = module(train_settings(epochs=1), loss=loss, images=16)
     profile = StepProfile(2)
     fit_or_resume(
         *(trained, training_loader(Samples(data), range(16), 2, 0), evaluation_loader(Samples(data), range(2), 2, 0)),
