@@ -14,6 +14,7 @@ instead, as for regression with few units of high leverage (MacKinnon and White,
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,9 +106,7 @@ def _function(score: str, sums_C3: Counts) -> Callable[[Counts], Floats]:
     return SUMS[score]
 
 
-def ratio(
-    numerator_XC: npt.NDArray[np.generic], denominator_XC: npt.NDArray[np.generic], otherwise_C: Floats
-) -> Floats:
+def ratio(numerator_XC: npt.NDArray[Any], denominator_XC: npt.NDArray[Any], otherwise_C: Floats) -> Floats:
     """Numerator by denominator, (..., C), and `otherwise_C` where the denominator is 0."""
     found: Floats = np.array(np.broadcast_to(otherwise_C, denominator_XC.shape), dtype=np.float64)
     np.divide(numerator_XC, denominator_XC, out=found, where=denominator_XC > 0)
@@ -136,7 +135,7 @@ def _frequency_weighted_iou(sums_XC3: Counts) -> Floats:
     return _by_pixels((pixels_XC * iou_XC).sum(axis=-1), pixels_XC)
 
 
-def _by_pixels(right_X: npt.NDArray[np.generic], pixels_XC: Counts) -> Floats:
+def _by_pixels(right_X: npt.NDArray[Any], pixels_XC: Counts) -> Floats:
     total_X = pixels_XC.sum(axis=-1)
     found: Floats = np.full(total_X.shape, np.nan)
     np.divide(right_X, total_X, out=found, where=total_X > 0)
