@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsuite.experiment import Experiment
+from segsuite.report.answers import find_answers
 from segsuite.report.build import build_report, write_report
 from segsuite.report.gather import gather
 from segsuite.stats import TWO_WAY, WITHHELD
@@ -16,18 +18,23 @@ from tests.report.runs import experiment_in, finish
 REASON = "labelled in only 2 images; how scores vary is not known from fewer than 4 images"
 
 
-@pytest.fixture(name="folder", scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report of three arms and three seeds, whose last class is in two images."""
-    made = experiment_in(tmp_path_factory.mktemp("withheld"), images=12)
-    finish(made, lambda trial: 0.5 if "transposed" in trial.arm else 0.9)
-    for trial in made.trials:
+def make_rare(experiment: Experiment) -> None:
+    """Takes the last class out of the labels of all images but two."""
+    for trial in experiment.trials:
         with np.load(trial.folder / "counts.npz") as arrays:
             counts = arrays["counts"]
         pixels = counts[..., 0] + counts[..., 2]
         for image in np.flatnonzero(pixels[:, -1])[2:]:
             counts[image, -1, ::2] = 0
         rewrite_counts(trial, counts=counts)
+
+
+@pytest.fixture(name="folder", scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of three arms and three seeds, whose last class is in two images."""
+    made = experiment_in(tmp_path_factory.mktemp("withheld"), images=12)
+    finish(made, lambda trial: 0.5 if "transposed" in trial.arm else 0.9)
+    make_rare(made)
     assert len(gather(made).finished) == 9
     return write_report(build_report(made), made.folder / "report").parent
 
@@ -70,3 +77,14 @@ def test_the_page_says_it_beside_the_figure_and_in_the_table(folder: Path) -> No
     assert f"A class that fewer than {MIN_LABELLED_UNITS} units hold has no verdict" in page
     assert "Two seeds are too few" not in page
     assert "Fewer than 3 seeds" not in page
+
+
+def test_without_a_baseline_the_ranking_gives_the_reason(tmp_path: Path) -> None:
+    made = experiment_in(tmp_path, {"loss.label_smoothing": [0.0, 0.1]})
+    finish(made)
+    make_rare(made)
+    answers = find_answers(gather(made))
+    assert answers.sentence.endswith(f"{REASON}.")
+    assert "too few seeds" not in answers.sentence
+    assert answers.best is not None
+    assert not answers.best.tested
