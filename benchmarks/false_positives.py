@@ -237,16 +237,19 @@ def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--replicates", type=int, default=2000, help="a setting, once without and once with a difference"
-    )
+    often = "of each setting, without and with a difference"
+    parser.add_argument("--replicates", "--rounds", type=int, default=2000, metavar="N", help=often)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--only", metavar="WORDS", help="the settings with these words in their name")
     parser.add_argument("--seed-sd", type=float, help="in place of every setting's own")
+    parser.add_argument("--small", action="store_true", help="three settings: only to see whether it runs")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
+    if options.replicates < 1:
+        parser.error(f"--replicates is at least 1, got {options.replicates}")
     rows = [one for one in settings() if options.only is None or options.only in one.name]
+    rows = rows[:3] if options.small else rows
     if options.seed_sd is not None:
         rows = [replace(one, seed_sd=options.seed_sd) for one in rows]
     error = 100 * (ALPHA * (1 - ALPHA) / options.replicates) ** 0.5
@@ -264,7 +267,8 @@ def main() -> None:
         else:
             print(line(one, figures), flush=True)
     if options.json:
-        print(json.dumps({"replicates": options.replicates, "standard_error": error / 100, "rows": found}, indent=1))
+        content = {"benchmark": "false_positives", "replicates": options.replicates, "standard_error": error / 100}
+        print(json.dumps(content | {"tables": [{"title": "how often verdicts are wrong", "rows": found}]}, indent=1))
         return
     verdicts = [one["verdict"] for one in found]
     counts = ", ".join(f"{verdicts.count(word)} {word}" for word in ("held", "withheld", "FAILED"))
