@@ -9,9 +9,9 @@ Frames of one video are correlated, so that treating them as independent makes i
   sequence into another. Few long blocks and a t quantile for few units hold their level without knowing how long the
   correlation lasts, as long as blocks are longer than that (Ibragimov and Mueller, Journal of Business and Economic
   Statistics 28, 2010, 453-468). Eight is the compromise found by simulation on 101 frames and three seeds
-  (tests/stats/test_false_positives.py): false positives stay below 9 % up to a correlation of 0.9 from frame to frame
-  (10 blocks: up to 10 %, single frames: 18 %), and t(7) is only 21 % wider than the normal quantile. Beyond that (0.95
-  with five seeds: 12 %) no rule on seven seconds of one drive helps.
+  (tests/stats/test_false_positives.py): false positives stay below 8 % up to a correlation of 0.9 from frame to frame
+  (10 blocks: up to 9 %, single frames: 17 %). Beyond that (0.95 with five seeds: 11 %) no rule on seven seconds of one
+  drive helps.
 An interval over blocks is about more frames of these same recordings. It says nothing about other recordings.
 """
 
