@@ -242,6 +242,7 @@ class Checkpoints(Checkpoint):
             self._keep_as_best()
 
     def _save(self, trainer: pl.Trainer) -> None:
+        self.run.check_claim()
         start = time.monotonic()
         trainer.save_checkpoint(self.run.last_checkpoint)
         self._saved = time.monotonic()

@@ -9,6 +9,7 @@ from torch import nn
 
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.image_io import write_label
+from segsuite.io.names import file_stem
 from segsuite.metrics.confusion import predict
 from segsuite.train.evaluation import AUTOCAST
 
@@ -36,5 +37,5 @@ def write_predictions(
         image_NCHW = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
         with torch.autocast(device, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
             prediction_NHW = predict(network(image_NCHW))
-        name = dataset.sample_name(index).replace("/", "-")
+        name = file_stem(dataset.sample_name(index))
         write_label(folder / f"{name}.png", prediction_NHW[0].to(torch.uint8).cpu().numpy(), dataset.palette)
