@@ -19,6 +19,7 @@ from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task
 
 MOST_TABLES = 100_000
+DEFAULT_ARRAY = 1001  # SLURM's own MaxArraySize
 
 
 @functools.lru_cache
@@ -182,4 +183,4 @@ def largest_array() -> int:
         name, _, value = line.partition("=")
         if name.strip() == "MaxArraySize":
             return max(1, int(value))
-    return 1001  # SLURM's own default
+    return DEFAULT_ARRAY
