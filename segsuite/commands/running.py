@@ -195,6 +195,7 @@ def _submit(
 
     from segsuite.experiment import plural
     from segsuite.launch.slurm import estimate, hold
+    from segsuite.launch.slurm.command import NoCluster
     from segsuite.launch.slurm.profile import read_profile
     from segsuite.launch.slurm.reconcile import submit
 
@@ -205,21 +206,30 @@ def _submit(
     dry = given.dry_run or given.test_only
     if not dry:
         _check(experiment, Console(highlight=False, soft_wrap=True), chosen)
-    if again:
-        cancelled = hold.cancel_held(experiment, only, dry)
-        if cancelled:
-            said = "would cancel and submit, too:" if dry else "cancelled, to be submitted with the code as it is now:"
-            print(f"{said} {plural(cancelled, 'task')}")
-    else:
-        hold.refuse(experiment)
-    planned = submit(experiment, profile, report, True, given.live_code, only)
+    try:
+        if again:
+            cancelled = hold.cancel_held(experiment, only, dry)
+            if cancelled:
+                said = (
+                    "would cancel and submit, too:" if dry else "cancelled, to be submitted with the code as it is now:"
+                )
+                print(f"{said} {plural(cancelled, 'task')}")
+        else:
+            hold.refuse(experiment)
+    except NoCluster:
+        if not dry:
+            raise
+    planned = submit(experiment, profile, report, True, given.live_code, only, without_cluster=dry)
+    if planned.unasked is not None:
+        print(f"note: nothing is taken as queued, since the queue was not asked: {planned.unasked.what}")
     print(f"{experiment.name}: {planned.difference.words()}")
     missing = planned.difference.missing
     _tell_failures(missing)
     if missing:
         print(estimate.cost(experiment, missing, profile).words())
         try:
-            print(f"start: {estimate.start(planned.commands[0])}")
+            if planned.unasked is None:
+                print(f"start: {estimate.start(planned.commands[0])}")
         except SegsuiteError as error:  # a real submission says it again, as an error
             print(f"start: {error.what}")
     if given.dry_run:

@@ -141,6 +141,10 @@ def _reason(
     if attempts and "code" not in last:
         return f"its node ({last.get('node')}) went away", "call `segsuite run` again: it goes on", str(log)
     code = last.get("code")
+    if code and last.get("python") is False and code not in (75, 138, 143):  # by a signal: else trial.sbatch records it
+        lines = " ".join(line for line in tail[-2:] if line.strip()) or "none"
+        reason = f"the job ended with code {code} before Python began; the last lines of its log: {lines}"
+        return reason, "correct `python`, `container` or `mem` of the profile", str(log)
     if code in CODES:
         return (*CODES[code], str(log))
     if isinstance(code, int) and code > 128:

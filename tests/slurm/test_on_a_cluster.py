@@ -188,6 +188,7 @@ def test_what_sbatch_refuses_is_told_in_its_own_words(cluster: Cluster, tmp_path
 def test_a_job_around_the_launcher_does_not_reach_the_trials(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
     monkeypatch.setenv("SLURM_CPU_BIND", "quiet,mask_cpu:0x1")
     monkeypatch.setenv("SBATCH_PARTITION", "nowhere")
     path = write_experiment(tmp_path, train__max_steps=1)

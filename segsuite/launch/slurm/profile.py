@@ -2,26 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
 
 from segsuite import yaml_io
 from segsuite.config.base import Settings
 from segsuite.errors import ConfigError, unknown_name
+from segsuite.io.paths import expanded
+from segsuite.launch.slurm import words
+from segsuite.launch.slurm.words import Memory, OptionValue, Text, Time, Word
 
 ENVIRONMENT = "SEGSUITE_SLURM_PROFILE"
 FOLDER = Path("slurm/profiles")
-
-# Nothing that a shell, or sbatch's own reading of its options, could take for more than one word.
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9./][A-Za-z0-9._:,=+@/|&*()\[\]%-]{0,199}$")]
-Time = Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}(:\d{2}){0,2}$")]
-Memory = Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]
-Option = Literal[
-    "begin", "clusters", "comment", "cpus-per-gpu", "exclude", "exclusive", "gpu-bind", "gpus-per-task", "licenses",
-    "mem-per-cpu", "mem-per-gpu", "network", "nice", "nodelist", "power", "priority", "reservation", "switches", "tmp",
-    "wckey",
-]  # fmt: skip
+UNLIMITED_SECONDS = 10 * 365 * 86_400
 
 
 class Profile(Settings):
@@ -37,7 +31,7 @@ class Profile(Settings):
     """Features of nodes, e.g. `a100|h100`."""
     gres: Word | None = None
     """Generic resources of a node, e.g. `gpu:a100:1`; sites differ in whether they take this or gpus_per_node."""
-    gpus_per_node: Word | int | None = None
+    gpus_per_node: Annotated[StrictInt | Word, Field(union_mode="left_to_right")] | None = None
     """GPUs of a node, e.g. `1` or `a100:1`."""
     cpus: int = Field(4, ge=1)
     """CPU cores of a process, at least 1; it computes with as many threads."""
@@ -57,12 +51,48 @@ class Profile(Settings):
     """Largest array, at least 1, where a person may have fewer jobs than SLURM's MaxArraySize. None: that."""
     modules: tuple[Word, ...] = ()
     """Environment modules that are loaded first."""
-    container: tuple[Word, ...] = ()
+    prologue: Text | tuple[tuple[Text, ...], ...] = ()
+    """What prepares the environment after that: commands as lists of words, e.g. [[export, A=b], [conda, activate, x]],
+    or a script of the site's own, which is sourced."""
+    container: tuple[Text, ...] = ()
     """Words before the command of a trial, e.g. [apptainer, exec, --nv, image.sif]."""
     python: Word | None = None
     """Python that runs trials, e.g. /shared/venv/bin/python. None: the one that runs this command."""
-    options: dict[Option, Word | int] = Field(default_factory=dict)
-    """Further options of sbatch, without their dashes."""
+    options: dict[str, OptionValue] = Field(default_factory=dict)
+    """Further options of sbatch, without their dashes; `true` for one without a value."""
+    sbatch: tuple[Text, ...] = ()
+    """Further words of sbatch, as they are, for trials and the report, e.g. [--constraint, "gpu&ib"]."""
+    srun: tuple[Text, ...] = ()
+    """Further words of srun, as they are, e.g. [--cpu-bind=cores]."""
+
+    @field_validator("container")
+    @classmethod
+    def _begins_with_a_program(cls, container: tuple[str, ...]) -> tuple[str, ...]:
+        if container and container[0].startswith("-"):
+            raise ValueError(f"the first word, {container[0]!a}, must be a program: srun would take it for its option")
+        return container
+
+    @field_validator("prologue")
+    @classmethod
+    def _commands(cls, prologue: str | tuple[tuple[str, ...], ...]) -> str | tuple[tuple[str, ...], ...]:
+        if not isinstance(prologue, str) and not all(prologue):
+            raise ValueError("a command has no word")
+        return prologue
+
+    @field_validator("options")
+    @classmethod
+    def _known_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return words.check_options(options)
+
+    @field_validator("sbatch")
+    @classmethod
+    def _words_of_sbatch(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return words.check_words("sbatch", given, words.OURS)
+
+    @field_validator("srun")
+    @classmethod
+    def _words_of_srun(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return words.check_words("srun", given, words.OF_SRUN)
 
     @model_validator(mode="after")
     def _time_to_save(self) -> "Profile":
@@ -103,8 +133,32 @@ class Profile(Settings):
             "time": self.time,
             "signal": f"USR1@{self.signal_seconds}",
         }
-        named |= {str(name): value for name, value in self.options.items()}
-        return [f"--{name}={value}" for name, value in named.items() if value is not None]
+        given = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        return [*given, *words.option_words(self.options), *self.sbatch]
+
+    def report_options(self) -> list[str]:
+        """Those of a job that only reads and writes files: none of GPUs, of a trial's size or its time."""
+        named = {"partition": self.partition, "account": self.account, "qos": self.qos, "constraint": self.constraint}
+        given = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        left = {
+            name: value
+            for name, value in self.options.items()
+            if "gpu" not in name and name not in ("exclusive", "gres-flags", "ntasks-per-core", "ntasks-per-socket")
+        }
+        return [*given, *words.option_words(left), *self.sbatch]
+
+    def site_words(self) -> list[str]:
+        """What slurm/environment.sh is told: modules, prologue, words of srun and the container."""
+        commands = self.prologue
+        if isinstance(commands, str):
+            commands = (("source", str(expanded(commands))),)
+        return [
+            *(word for module in self.modules for word in ("--module", module)),
+            *(word for command in commands for word in ("--do", str(len(command)), *command)),
+            *(word for option in self.srun for word in ("--srun", option)),
+            "--",
+            *self.container,
+        ]
 
 
 def seconds(time: str) -> int:
@@ -113,6 +167,8 @@ def seconds(time: str) -> int:
     >>> [seconds(time) for time in ("5", "5:30", "1:00:00", "1-2", "1-02:30:00")]
     [300, 330, 3600, 93600, 95400]
     """
+    if time.lower() == "unlimited":
+        return UNLIMITED_SECONDS
     days, dash, rest = time.rpartition("-")
     parts = [int(part) for part in rest.split(":")]
     if dash:  # days-hours[:minutes[:seconds]]
@@ -150,8 +206,13 @@ def _problem(source: yaml_io.Source, item: dict[str, Any]) -> ConfigError:
     if item["type"] == "extra_forbidden":
         return ConfigError(unknown_name("key", name, list(Profile.model_fields)), source.where(path), advice)
     if item["type"] == "string_pattern_mismatch":
+        advice = words.FORMS.get(str(path[0]), advice)
         return ConfigError(f"{name}: {item['input']!a} is no plain word of its kind", source.where(path), advice)
     message = str(item["msg"])
+    if item["type"] == "value_error":
+        message = message.removeprefix("Value error, ")
+        said = message if message.startswith(f"{path[0]}") else f"{name}: {message}"
+        return ConfigError(said, source.where(path), advice)
     return ConfigError(
         f"{name}: {message[0].lower()}{message[1:]}, not {item['input']!r:.80}", source.where(path), advice
     )
