@@ -90,12 +90,26 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
             f"failed: {trial['arm']}, seed {trial['seed']}: {_first_line(trial['reason'])}",
             f"  log: {trial['log']}",
         ]
+    text += _warnings(trials)
     if on_cluster:
         text += _cluster(found["cluster"])
     for note in found["notes"]:
         text += [f"note: {note['what']}", f"  where: {note['where']}", f"  to do: {note['to_do']}"]
     counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items() if count)
     return [*text, f"{counts}, in {found['folder']}"]
+
+
+def _warnings(trials: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each kind of warning, with the first trial that has it and how many more do."""
+    of_kind: dict[str, list[tuple[dict[str, Any], str]]] = {}
+    for trial in trials:
+        kinds = {text.partition(" (")[0]: text for text in trial["warnings"]}  # details in brackets differ by trial
+        for kind, text in kinds.items():
+            of_kind.setdefault(kind, []).append((trial, text))
+    return [
+        f"warning: {trial['arm']}, seed {trial['seed']}{f' and {len(others)} more' if others else ''}: {text}"
+        for (trial, text), *others in of_kind.values()
+    ]
 
 
 def _first_line(reason: Any) -> str:

@@ -70,9 +70,15 @@ def sync(experiment: Experiment, again: bool = False) -> list[Synced]:
     return found
 
 
+def run_of(trial: Trial) -> str:
+    """The id of a trial's run."""
+    return wandb_environment.run_id(trial.experiment, trial.id)
+
+
 def logs(trial: Trial, again: bool) -> list[Path]:
     """The transaction logs of a trial, oldest first, without those that hold nothing or were uploaded before."""
-    paths = (trial.folder / "wandb").glob(f"*run-*-{trial.id}/run-{trial.id}.wandb")
+    run = run_of(trial)
+    paths = (trial.folder / "wandb").glob(f"*run-*-{run}/run-{run}.wandb")
     return [
         path
         for path in sorted(paths, key=lambda path: path.parent.name.partition("run-")[2])  # by time
@@ -140,7 +146,7 @@ class Server:
         """What is in the run directory and not on the server: kind -> one sentence."""
         try:
             self._api.flush()  # it remembers runs
-            run = self._api.run(f"{self.entity}/{self.project}/{trial.id}")
+            run = self._api.run(f"{self.entity}/{self.project}/{run_of(trial)}")
             return dict(self._lacks(run, trial, state))
         except Exception as error:
             return {"run": f"the run ({wandb_environment.first_line(error)})"}
@@ -177,6 +183,6 @@ def _lacks_result(run: Any, trial: Trial) -> Iterator[tuple[str, str]]:
 def media_files(trial: Trial) -> list[str]:
     """Images and tables that wandb keeps in the run directory, by the names they have on the server."""
     found: set[str] = set()
-    for files in (trial.folder / "wandb").glob(f"*run-*-{trial.id}/files"):
+    for files in (trial.folder / "wandb").glob(f"*run-*-{run_of(trial)}/files"):
         found |= {path.relative_to(files).as_posix() for path in files.glob("media/**/*") if path.is_file()}
     return sorted(found)

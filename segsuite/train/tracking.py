@@ -19,6 +19,7 @@ from segsuite.config import TrialSettings
 from segsuite.config.tracking import axis_key
 from segsuite.errors import EXIT_FAILED, EXIT_PREEMPTED, Preempted, SmallerBatch
 from segsuite.families import resolve
+from segsuite.io import trial_warnings
 from segsuite.io.wandb_environment import first_line
 
 Report = Callable[[dict[str, Any]], None]
@@ -116,7 +117,8 @@ class Tracker:
         return not failed and not thread.is_alive()
 
     def warn(self, text: str) -> None:
-        """Says so once an attempt, in one line; what follows is most often of the same cause."""
+        """Says so once an attempt, in one line; what follows is most often of the same cause. All of it is recorded."""
+        trial_warnings.note(self.subject.folder, text)
         if not self._warned:
             self._warned = True
             self._report({"phase": "warning", "warning": f"{text}; the training goes on, its files are complete"})

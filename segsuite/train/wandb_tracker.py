@@ -1,4 +1,4 @@
-"""Mirrors a trial to Weights & Biases: one run a trial, its id the trial's, so that a resumed trial continues it.
+"""Mirrors a trial to Weights & Biases: one run a trial of an experiment, so that a resumed trial continues it.
 
 Written against wandb 0.31. Never passes `step=` to log: wandb drops what comes with a smaller step than before, which a
 resumed trial does. Epochs that are run again therefore stand twice in the history; the later row is the valid one.
@@ -82,10 +82,10 @@ class WandbTracker(Tracker):
         return wandb.init(
             project=project,
             entity=entity,
-            id=subject.id,
+            id=wandb_environment.run_id(subject.experiment, subject.id),
             resume="allow",
             name=wandb_environment.shortened(f"{subject.arm}, seed {subject.seed}"),
-            group=wandb_environment.shortened(subject.arm),
+            group=wandb_environment.group(subject.experiment, subject.arm),
             job_type="train",
             tags=list(dict.fromkeys((subject.experiment, *self.settings.tags))),
             dir=subject.folder,
@@ -157,7 +157,7 @@ class WandbTracker(Tracker):
 
         name = "best" if result["scored"]["checkpoint"] == "best" else "last"
         metadata = {"miou": result["scores"]["miou"], "split": result["scored"]["split"], "epochs": result["epochs"]}
-        artifact = wandb.Artifact(f"checkpoint-{self.subject.id}", type="model", metadata=metadata)
+        artifact = wandb.Artifact(f"checkpoint-{self._run.id}", type="model", metadata=metadata)
         # Immutable: uploaded from where it lies. It is not written again once there is a result.
         path = self.subject.folder / "checkpoints" / f"{name}.ckpt"
         artifact.add_file(str(path.resolve()), name=path.name, policy="immutable", skip_cache=True)

@@ -18,6 +18,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CLASSES = ("sky", "road")
 PALETTE = ((0, 0, 200), (90, 90, 90))
 IDENTIFIER = "0123456789ab"
+RUN = f"tiny-{IDENTIFIER}"
+"""The id of the run of that trial of the experiment `tiny`."""
 
 
 def environment(home: Path, **values: str) -> dict[str, str]:
@@ -38,8 +40,14 @@ def python(code: str, home: Path, seconds: float = 60.0, **values: str) -> subpr
     )
 
 
-def subject(folder: Path, arm: str = "upsampler=nearest_conv", identifier: str = IDENTIFIER, **wandb: Any) -> Subject:
-    """A trial of the experiment `tiny` in `folder`."""
+def subject(
+    folder: Path,
+    arm: str = "upsampler=nearest_conv",
+    identifier: str = IDENTIFIER,
+    experiment: str = "tiny",
+    **wandb: Any,
+) -> Subject:
+    """A trial of an experiment in `folder`."""
     values = {
         "data": {"name": "shapes"},
         "model": {"name": "unet", "upsampler": "nearest_conv"},
@@ -49,7 +57,7 @@ def subject(folder: Path, arm: str = "upsampler=nearest_conv", identifier: str =
     }
     settings = validate(values, lambda path: "test")
     differences = {"model.upsampler": "nearest_conv", "train.optimizer.learning_rate": 1e-3}
-    return Subject(identifier, "tiny", arm, 3, differences, settings, folder)
+    return Subject(identifier, experiment, arm, 3, differences, settings, folder)
 
 
 def event(epoch: int) -> dict[str, Any]:
@@ -88,12 +96,14 @@ def epochs(tracker: Any, folder: Path, first: int, last: int) -> None:
         follow({"phase": "epoch", **event(epoch)})
 
 
-def whole_trial(folder: Path, first: int = 0, **wandb: Any) -> None:
+def whole_trial(folder: Path, first: int = 0, experiment: str = "tiny", **wandb: Any) -> None:
     """A trial of four epochs with images and a result."""
     from segsuite.train.tracking import tracked
 
     folder.mkdir(parents=True, exist_ok=True)
-    with tracked(subject(folder, identifier=folder.name, **wandb), lambda told: print(told, flush=True)) as tracker:
+    with tracked(
+        subject(folder, identifier=folder.name, experiment=experiment, **wandb), lambda told: print(told, flush=True)
+    ) as tracker:
         tracker.truth(samples(), CLASSES)
         tracker.predictions([s.name for s in samples()], [s.label for s in samples()], PALETTE)
         epochs(tracker, folder, first, 4)

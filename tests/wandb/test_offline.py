@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.wandb import offline_log
-from tests.wandb.scenarios import IDENTIFIER, python, samples
+from tests.wandb.scenarios import IDENTIFIER, RUN, python, samples
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def run(trial: Path) -> offline_log.OfflineRun:
 def test_the_run_is_the_trial(run: offline_log.OfflineRun) -> None:
     told = (run.id, run.project, run.group, run.job_type, run.tags, run.name)
     arm = "upsampler=nearest_conv"
-    assert told == (IDENTIFIER, "segsuite", arm, "train", ["tiny", "mine"], f"{arm}, seed 3")
+    assert told == (RUN, "segsuite", f"tiny: {arm}", "train", ["tiny", "mine"], f"{arm}, seed 3")
 
 
 def test_the_axes_are_flat_keys_without_dots(run: offline_log.OfflineRun) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from segsuite.experiment import Experiment, load
 from segsuite.launch.freeze import freeze
+from segsuite.launch.wandb_sync import run_of
 from tests.wandb.backend import Backend
 from tests.wandb.scenarios import REPOSITORY, environment, python
 from tests.wandb.test_interrupted import attempt
@@ -62,12 +63,28 @@ def test_all_that_was_logged_arrives(server: Backend, experiment: Experiment) ->
     done = segsuite("wandb-sync", experiment, **server.environment())
     assert done.returncode == 0, done.stderr
     assert all("uploaded 1 log " in row and row.endswith("complete") for row in rows(done))
-    assert set(server.runs) == {trial.id for trial in experiment.trials}
+    assert set(server.runs) == {run_of(trial) for trial in experiment.trials}
     for run in server.runs.values():
-        assert (run.state, run.summary["complete"], run.group) == ("finished", 1, "upsampler=nearest_conv")
+        assert (run.state, run.summary["complete"], run.group) == ("finished", 1, "tiny: upsampler=nearest_conv")
         assert [row["epoch"] for row in run.history if "epoch" in row] == [0, 1, 2, 3]
         assert {Path(name).suffix for name in run.files if name.startswith("media/")} == {".jpg", ".png", ".json"}
     assert [one["state"] for one in server.artifacts.values()] == ["COMMITTED"] * 2
+
+
+def test_two_experiments_that_share_a_trial_have_a_run_each(server: Backend, experiment: Experiment) -> None:
+    # Each trained the common baseline; the run of the one that ended last replaced the other's.
+    other = experiment.path.with_name("other.yaml")
+    other.write_text(experiment.path.read_text().replace("name: tiny", "name: other"))
+    shared = experiment.trials[0], load(other).trials[0]
+    assert shared[0].id == shared[1].id
+    for trial in shared:
+        freeze(trial)
+        code = f"whole_trial(Path({str(trial.folder)!r}), images=0, experiment={trial.experiment!r})"
+        assert python(code, other.parent, **server.environment()).stdout == ""
+    assert {(run.name, run.group) for run in server.runs.values()} == {
+        (f"{name}-{shared[0].id}", f"{name}: upsampler=nearest_conv") for name in ("tiny", "other")
+    }
+    assert [len(run.history) for run in server.runs.values()] == [5, 5]
 
 
 @pytest.mark.slow
@@ -103,7 +120,7 @@ def test_the_parts_of_a_continued_trial_become_one_run(server: Backend, experime
     assert done.returncode == 0, done.stderr
     assert "uploaded 2 logs" in rows(done)[0]
     assert "not started" in rows(done)[1]
-    run = server.runs[first.id]
+    run = server.runs[run_of(first)]
     assert {row["epoch"] for row in run.history if "epoch" in row} == {0, 1, 2, 3}
     assert (run.state, run.summary["complete"]) == ("finished", 1)
 
@@ -116,7 +133,7 @@ def test_a_table_whose_staged_file_is_gone_is_made_again(server: Backend, experi
     assert done.returncode == 0, done.stdout + done.stderr
     assert all("logged the rest from its files" in row for row in rows(done))
     committed = [one["run"] for one in server.artifacts.values() if one["state"] == "COMMITTED"]
-    assert sorted(committed) == sorted(trial.id for trial in experiment.trials)
+    assert sorted(committed) == sorted(run_of(trial) for trial in experiment.trials)
 
 
 @pytest.mark.slow
