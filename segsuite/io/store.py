@@ -97,6 +97,8 @@ class RunDirectory:
     def __init__(self, folder: Path, claim: claims.Claim | None = None) -> None:
         self.folder, self._claim = folder, claim
         self.last_checkpoint = folder / "checkpoints" / "last.ckpt"
+        self.previous_checkpoint = folder / "checkpoints" / "previous.ckpt"
+        """The last.ckpt before, while the trial trains: a disk may damage one."""
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
 
     def check_claim(self) -> None:
@@ -140,6 +142,7 @@ class RunDirectory:
         """Writes result.json: from now on the trial is finished."""
         self.check_claim()
         atomic.write_json(self.folder / "result.json", dict(result))
+        self.previous_checkpoint.unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> None:
         """Records why the attempt ended."""
