@@ -86,10 +86,10 @@ def test_progress_in_a_log_is_told_in_words(
         {"phase": "warning", "warning": "W&B does not answer"},
     ]
     text = "".join(f"{json.dumps(event)}\n" for event in events)
-    (trials[1].folder / "log.txt").write_text(f"Grüße\n{text}{{half", encoding="utf-8")
+    (trials[1].folder / "log.txt").write_text(f"Gr\u00fc\u00dfe\n{text}{{half", encoding="utf-8")
     assert main(["logs", str(path), trials[1].id]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "Grüße",
+        "Gr\u00fc\u00dfe",
         "epoch 1 of 3, step 12, loss 0.700, val mIoU 0.250, 8 s",
         "warning: W&B does not answer",
         "{half",
@@ -97,12 +97,12 @@ def test_progress_in_a_log_is_told_in_words(
 
 
 def test_lines_are_told_whole_however_a_log_is_cut() -> None:
-    log = 'ä {"phase": 1}\n{"phase": "train"}\n{"phase": "warning", "warning": "ü"}\nend'.encode()
+    log = '\u00e4 {"phase": 1}\n{"phase": "train"}\n{"phase": "warning", "warning": "\u00fc"}\nend'.encode()
     for size in range(1, len(log)):
         lines = Lines()
         pieces = [log[at : at + size] for at in range(0, len(log), size)]
         told = "".join(lines.add(piece) for piece in pieces) + lines.add(b"", last=True)
-        assert told == 'ä {"phase": 1}\nwarning: ü\nend\n'
+        assert told == '\u00e4 {"phase": 1}\nwarning: \u00fc\nend\n'
 
 
 def test_logs_are_followed_until_the_trial_has_ended(

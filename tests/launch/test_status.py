@@ -15,36 +15,13 @@ import pytest
 from segsuite.cli import main
 from segsuite.commands import status_text
 from segsuite.errors import SegsuiteError
-from segsuite.experiment import Experiment, Trial, load
+from segsuite.experiment import load
 from segsuite.io import atomic, store
 from segsuite.launch.freeze import freeze, freeze_all
-from segsuite.launch.slurm import accounting, hold, queue
-from segsuite.launch.slurm.arrays import Place
+from segsuite.launch.slurm import queue
 from segsuite.launch.status import Status
+from tests.launch.queues import HELD, RUNS, WAITS, Cluster
 from tests.reliability.trials import REPOSITORY, kill, start, write_experiment
-
-WAITS, RUNS, HELD = "|PENDING||0:00|Priority", "|RUNNING|n3|1:05|None", "|PENDING||0:00|JobHeldUser"
-
-
-class Cluster:
-    """Says what squeue is to print of the trials of an experiment; counts how often it was called."""
-
-    def __init__(self, experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.experiment, self.place, self.calls = experiment, Place.of(experiment), 0
-        self.number = self.place.new_table([[trial.id] for trial in experiment.trials])
-        self.lines = ""
-        monkeypatch.setattr("shutil.which", lambda name: None if name == "sacct" else f"/bin/{name}")
-        monkeypatch.setattr(queue, "call", self.squeue)
-        monkeypatch.setattr(accounting, "call", lambda words, patience: pytest.fail("there is no sacct"))
-
-    def squeue(self, words: list[str], patience: float) -> str:
-        self.calls += 1
-        return self.lines
-
-    def has(self, *tasks: str) -> None:
-        """The rest of the line of each trial's task in the queue."""
-        name = self.place.job_name(self.number, self.experiment.name)
-        self.lines = "".join(f"7_{at}|{name}{task}\n" for at, task in enumerate(tasks) if task)
 
 
 @pytest.fixture
@@ -93,58 +70,6 @@ def test_a_failure_is_shown_unless_it_is_of_an_earlier_attempt(cluster: Cluster,
     atomic.write_json(freeze(trial) / "failure.json", record)
     cluster.has(RUNS)  # for 65 s
     assert look(cluster)["trials"][0]["state"] == state
-
-
-def began(trial: Trial, seconds_ago: float, job: str = "7_0") -> None:
-    begin = {"job": job, "restart": 0, "node": "n3", "begin": int(time.time() - seconds_ago), "gpus": 0}
-    (freeze(trial) / "attempts.jsonl").write_text(json.dumps(begin) + "\n")
-
-
-def test_an_attempt_that_is_about_to_begin_has_not_lost_its_node(
-    cluster: Cluster, capsys: pytest.CaptureFixture[str]
-) -> None:
-    trial = cluster.experiment.trials[0]
-    began(trial, 3)
-    cluster.has(RUNS)
-    assert look(cluster)["cluster"]["accounting"]["lost_by"] == {}
-    assert main(["why", str(cluster.experiment.path), trial.id]) == 0
-    assert "why: its job runs on n3, and its Python is about to begin" in capsys.readouterr().out
-    assert main(["why", str(cluster.experiment.path)]) == 0
-    assert capsys.readouterr().out == "no trial has ended without a result\n"
-
-
-def test_an_attempt_that_began_after_the_queue_was_asked_is_alive(cluster: Cluster) -> None:
-    cluster.has(WAITS)
-    look(cluster)
-    began(cluster.experiment.trials[0], -1)
-    assert look(cluster)["cluster"]["accounting"]["lost_by"] == {}
-
-
-def test_what_was_cancelled_is_told_to_have_been(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    runs, waits, _ = cluster.experiment.trials
-    began(runs, 60)
-    cluster.has(RUNS, WAITS)
-    called = []
-    monkeypatch.setattr(queue, "call", lambda words, patience=0.0: cluster.lines)
-    monkeypatch.setattr(hold, "call", lambda words: called.append(words))
-    assert main(["cancel", str(cluster.experiment.path)]) == 0
-    assert called == [["scancel", "7"]]
-    cluster.has()
-    capsys.readouterr()
-    found = look(cluster)
-    assert [trial["cancelled"] is not None for trial in found["trials"]] == [True, True, False]
-    assert found["cluster"]["accounting"]["lost_by"] == {"cancelled": 1}
-    assert sum("cancelled by" in line for line in status_text.lines(found)) == 2
-    for trial, end in ((runs, ""), (waits, " before it began")):
-        assert main(["why", str(cluster.experiment.path), trial.id]) == 0
-        said = capsys.readouterr().out
-        assert "why: it was cancelled by" in said
-        assert (" before it began" in said) == bool(end)
-    cluster.has("", WAITS)  # submitted again
-    queue.forget_look(cluster.experiment.folder)
-    assert look(cluster)["trials"][1]["cancelled"] is None
 
 
 def test_all_looks_of_thirty_seconds_share_one_call_of_squeue(cluster: Cluster) -> None:
