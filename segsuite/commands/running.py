@@ -224,6 +224,10 @@ def _submit(
         print(f"note: nothing is taken as queued, since the queue was not asked: {planned.unasked.what}")
     print(f"{experiment.name}: {planned.difference.words()}")
     missing = planned.difference.missing
+    used = {entry for trial in experiment.trials for entry in profile.entries_of(trial)}
+    for at, entry in enumerate(profile.resources):
+        if at not in used:
+            print(f"note: resources.{at} of the profile matches no trial of this experiment: {entry['match']}")
     _tell_failures(missing)
     if missing:
         print(estimate.cost(experiment, missing, profile).words())

@@ -126,7 +126,7 @@ def _row(trial: dict[str, Any], on_cluster: bool) -> Sequence[str]:
     row = (trial["id"], trial["arm"], str(trial["seed"]), state, epochs, score, left)
     if not on_cluster:
         return row
-    where = trial["waits_for"] or ""
+    where = trial["waits_for"] or trial["cancelled"] or ""
     if trial["node"] is not None:
         where = f"{trial['node']}, {duration(trial['elapsed_seconds'])}"
     if trial["attempts"] and trial["attempts"] > 1:

@@ -9,12 +9,16 @@ from pydantic import Field, StrictInt, ValidationError, field_validator, model_v
 from segsuite import yaml_io
 from segsuite.config.base import Settings
 from segsuite.errors import ConfigError, unknown_name
+from segsuite.experiment import Trial
 from segsuite.io.paths import expanded
 from segsuite.launch.slurm import words
+from segsuite.launch.slurm.resources import check_match, matches
 from segsuite.launch.slurm.words import Memory, OptionValue, Text, Time, Word
 
 ENVIRONMENT = "SEGSUITE_SLURM_PROFILE"
 FOLDER = Path("slurm/profiles")
+OF_ALL = ("resources", "throttle", "array_size")
+"""What a submission has once, and no trial of its own."""
 UNLIMITED_SECONDS = 10 * 365 * 86_400
 
 
@@ -65,6 +69,10 @@ class Profile(Settings):
     srun: tuple[Text, ...] = ()
     """Further words of srun, as they are, e.g. [--cpu-bind=cores]."""
 
+    resources: tuple[dict[str, Any], ...] = ()
+    """What trials with certain settings want otherwise, e.g. [{match: {model.encoder: resnet101}, partition: big, mem:
+    128G}]; `profile: NAME` takes another profile for them. Of several that match the later one counts."""
+
     @field_validator("container")
     @classmethod
     def _begins_with_a_program(cls, container: tuple[str, ...]) -> tuple[str, ...]:
@@ -102,6 +110,39 @@ class Profile(Settings):
                 f"time {self.time} must be at least two minutes more than signal_seconds {self.signal_seconds}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _good_resources(self) -> "Profile":
+        for at, entry in enumerate(self.resources):
+            wrong = [key for key in entry if key != "match" and (key in OF_ALL or key not in Profile.model_fields)]
+            try:
+                check_match(entry.get("match"))
+                if wrong:
+                    valid = [key for key in Profile.model_fields if key not in OF_ALL]
+                    raise ValueError(unknown_name("key", wrong[0], valid))
+                self._with((at,))
+            except ValidationError as error:
+                item = error.errors(include_url=False)[0]
+                name = ".".join(map(str, item["loc"]))
+                said = str(item["msg"]).removeprefix("Value error, ")
+                raise ValueError(f"resources.{at}: {name + ': ' if name else ''}{said}") from None
+            except ValueError as error:
+                raise ValueError(f"resources.{at}: {error}") from None
+        return self
+
+    def entries_of(self, trial: Trial) -> tuple[int, ...]:
+        """The places in `resources` of those that the trial matches."""
+        return tuple(at for at, entry in enumerate(self.resources) if matches(trial, entry["match"]))
+
+    def of(self, trial: Trial) -> "Profile":
+        """The profile of one trial."""
+        return self._with(self.entries_of(trial))
+
+    def _with(self, entries: tuple[int, ...]) -> "Profile":
+        if not entries:
+            return self
+        changes = {key: value for at in entries for key, value in self.resources[at].items() if key != "match"}
+        return Profile.model_validate({**self.model_dump(exclude={"resources"}), **changes})
 
     @property
     def gpus(self) -> int:
@@ -192,10 +233,20 @@ def read_profile(name: str | None) -> tuple[str, Profile]:
         advice = f"profiles are read from {FOLDER}; a path to a .yaml works, too"
         raise ConfigError(unknown_name("profile", wanted, list(known)), "--profile", advice)
     source = yaml_io.read_file(path)
+    _put_in_profiles(source)
     try:
         return path.stem, Profile.model_validate(source.value)
     except ValidationError as error:
         raise ConfigError.of(_problem(source, dict(item)) for item in error.errors(include_url=False)) from None
+
+
+def _put_in_profiles(source: yaml_io.Source) -> None:
+    """Replaces `profile: NAME` in the entries of `resources` by what that profile says."""
+    entries = source.value.get("resources")
+    for at, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict) and isinstance(name := entry.pop("profile", None), str):
+            _, other = read_profile(name)
+            entries[at] = {**other.model_dump(exclude=set(OF_ALL)), **entry}
 
 
 def _problem(source: yaml_io.Source, item: dict[str, Any]) -> ConfigError:

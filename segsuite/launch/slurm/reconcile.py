@@ -6,7 +6,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -171,11 +171,13 @@ def _submit(
         return job
 
     try:
-        for layout, tasks in _arrays(found.missing, profile, largest):
+        for own, layout, tasks in _arrays(found.missing, profile, largest):
             after = (submission.arrays[-1:] or found.jobs) if profile.throttle else ()
             table = new_table(tasks)
             name = place.job_name(table, experiment.name)
-            command = array_command(place, name, str(table), len(tasks), profile, code, layout, after)
+            command = array_command(
+                place, name, str(table), len(tasks), own, replace(code, python=own.python or code.python), layout, after
+            )
             submission.arrays.append(submitted(command))
             submission.trials += sum(map(len, tasks))
     except SegsuiteError as error:
@@ -194,15 +196,21 @@ def _submit(
 
 def _arrays(
     trials: Sequence[Trial], profile: Profile, largest: int | None
-) -> Iterator[tuple[Layout, Sequence[Sequence[Trial]]]]:
-    """Of each array its layout and the trials of its tasks: one array has one number of nodes and devices."""
-    alike: dict[Layout, list[Trial]] = {}
+) -> Iterator[tuple[Profile, Layout, Sequence[Sequence[Trial]]]]:
+    """Of each array its profile, its layout and the trials of its tasks: one array has one number of nodes and devices,
+    and asks for the same of each node."""
+    alike: dict[tuple[tuple[int, ...], Layout], list[Trial]] = {}
+    profiles: dict[tuple[int, ...], Profile] = {}
     for trial in trials:
-        alike.setdefault(Layout.of(trial, profile), []).append(trial)
+        entries = profile.entries_of(trial)
+        own = profiles.setdefault(entries, profile) if not entries else profiles.get(entries)
+        if own is None:
+            own = profiles[entries] = profile.of(trial)
+        alike.setdefault((entries, Layout.of(trial, own)), []).append(trial)
     largest = min(largest or largest_array(), profile.array_size or sys.maxsize)
-    for layout, group in alike.items():
+    for (entries, layout), group in alike.items():
         for tasks in _chunks(_chunks(group, layout.pack), largest):
-            yield layout, tasks
+            yield profiles[entries], layout, tasks
 
 
 def _write_down(place: Place, tasks: Sequence[Sequence[Trial]]) -> int:
