@@ -148,6 +148,7 @@ class Events(Callback):
         scores = pl_module.scores
         if scores is not None:
             event |= {"miou": scores.miou, "pixel_accuracy": scores.pixel_accuracy}
+            event["validation_loss"] = pl_module.validation_loss
             event["iou"] = dict(zip(pl_module.classes, (float(value) for value in scores.iou), strict=True))
         self.run.add_event(event)
         self.report(self._where(trainer, pl_module) | {"phase": "epoch", **event})

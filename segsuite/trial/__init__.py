@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from segsuite.train.evaluation import evaluate
 from segsuite.train.fit import fit_or_resume, total_steps
 from segsuite.train.module import SegmentationModule
 from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device, resolve_precision
-from segsuite.train.samples import write_predictions
+from segsuite.train.samples import read_predictions, write_predictions
 from segsuite.train.shown_images import ShownImages
 from segsuite.train.tracking import Subject, Tracker, tracked
 from segsuite.trial.batch_of_one import check_normalised
@@ -81,14 +82,18 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             network = build_network(trial.settings, data.num_classes)
             check_normalised(network, data, trial.settings)
             fit_to_labels(network, data, run)
+            described = describe(trial, data, network, machine)
             run.check_claim()
-            atomic.write_json(folder / "manifest.json", describe(data, network, machine))
+            atomic.write_json(folder / "manifest.json", described)
+            tracker.described(described)
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
             ranks.leave()  # the first one scores alone
             network = network_to_score(trial, network, data)
             load_chosen_checkpoint(trial, network, run)
             result = score(trial, data, network, machine, run, stop, report) | of_loss
             run.finish(result)
+            predictions = partial(read_predictions, data.scored_dataset, data.scored_indices, folder / "samples")
+            tracker.scored(predictions, data.classes)
             tracker.finish(result)
     return result
 
@@ -140,7 +145,7 @@ def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
     return Machine(device, resolve_precision(trial.settings.train.precision, device), started, ranks)
 
 
-def describe(data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
+def describe(trial: Frozen, data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
     """The manifest of this attempt."""
     from segsuite.encoders.weights import file_sha256
 
@@ -151,6 +156,7 @@ def describe(data: TrialData, network: SegmentationNetwork, machine: Machine) ->
         hardware(machine.device)
         | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None},
         weights,
+        data.facts(trial.settings),
     )
 
 

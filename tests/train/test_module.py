@@ -34,14 +34,14 @@ class Watched(SegmentationModule):
 
 
 class Spoilt(nn.Module):
-    """Cross entropy, spoilt from call `at` on: its value, or only its gradient."""
+    """Cross entropy, spoilt from training step `at` on: its value, or only its gradient."""
 
     def __init__(self, at: int, value: bool) -> None:
         super().__init__()
         self.loss, self.at, self.value, self.calls = build_loss("cross_entropy"), at, value, 0
 
     def forward(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> Tensor:
-        self.calls += 1
+        self.calls += self.training
         loss: Tensor = self.loss(logits_NCHW, labels_NHW)
         if self.calls <= self.at:
             return loss

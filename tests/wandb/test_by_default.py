@@ -73,13 +73,16 @@ def test_the_log_of_every_trial_holds_its_images_and_tables(
     log = offline_log.wait(folder)
     found = {
         key: [media(folder, row, key) for row in log.history if key in row]
-        for key in ("samples/truth", "samples/prediction", "final/per_class")
+        for key in ("samples/prediction", "final/per_class", "final/predictions")
     }
-    assert [len(paths) for paths in found["samples/truth"]] == [2 * IMAGES]
-    assert [len(paths) for paths in found["samples/prediction"]] == [2 * IMAGES] * EPOCHS
-    assert [len(paths) for paths in found["final/per_class"]] == [1]
+    # A photo, its ground truth and its prediction each.
+    assert [len(paths) for paths in found["samples/prediction"]] == [3 * IMAGES] * EPOCHS
+    assert [len(paths) for paths in found["final/per_class"] + found["final/predictions"]] == [1, 1]
     assert all(path.stat().st_size > 0 for lists in found.values() for paths in lists for path in paths)
     table = json.loads(found["final/per_class"][0][0].read_text())
     assert len(table["data"]) == 8
+    (pictures,) = (one["contents"] for one in log.artifacts if "finalpredictions" in one["name"])
+    assert sum(name.startswith("media/images/") for name, _ in pictures) == 3 * IMAGES
+    assert all(Path(path).stat().st_size > 0 for one in log.artifacts for _, path in one["contents"])
     assert [row["epoch"] for row in log.history if "train/loss" in row] == list(range(EPOCHS))
     assert (log.exit_code, log.summary["complete"]) == (0, 1)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from segsuite.config.tracking import is_shown
 from segsuite.experiment import Experiment, load
 from segsuite.launch.wandb_sync import run_of
-from segsuite.train.shown_images import is_shown
 from tests.reliability.trials import digest
 from tests.wandb import offline_log
 from tests.wandb.backend import API_KEY, Backend
