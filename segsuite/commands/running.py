@@ -148,6 +148,9 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
         what = f"{outcome.common_failure}; not started: {plural(outcome.not_started, 'trial')}"
         advice = f"mend it, then `segsuite retry {experiment.path}`; or add --keep-going"
         raise SegsuiteError(what, str(experiment.folder), advice)
+    words = [word for text in given.overrides for word in ("--set", text)]
+    follows = shlex.join(["segsuite", "why" if outcome.failed else "report", str(given.experiment), *words])
+    print(f"next: {follows}")
     return EXIT_FAILED if outcome.failed else EXIT_DONE
 
 
