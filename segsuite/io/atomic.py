@@ -1,6 +1,7 @@
 """Writing files so that a reader, or a crash, never meets half a file. The only module that renames."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -10,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from segsuite.errors import SegsuiteError
+from segsuite.errors import ConfigError, SegsuiteError
+
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 
 @contextlib.contextmanager
@@ -18,7 +21,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SegsuiteError(
+        # A full disk is nobody's fault; a folder that may not be written to was named by someone.
+        kind = ConfigError if error.errno in NOT_WRITABLE else SegsuiteError
+        raise kind(
             f"cannot write: {error.strerror or error}",
             str(path),
             "check the free space and the rights of this folder, or choose another with --set runs_root=FOLDER",

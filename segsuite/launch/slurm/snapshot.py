@@ -47,6 +47,6 @@ def _git(words: list[str], environment: dict[str, str]) -> str:
         raise SegsuiteError(
             f"git {words[0]} refused: {' '.join(done.stderr.split())[:500]}",
             str(CHECKOUT),
-            "mend the repository, or submit with --code live",
+            "mend the repository, or submit with --live-code",
         )
     return done.stdout
