@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from segsuite.errors import SegsuiteError
+from segsuite.errors import ConfigError, SegsuiteError
+
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
 
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 """What exFAT, some SMB and some FUSE file systems say to a hard link."""
@@ -25,7 +27,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SegsuiteError(
+        # A full disk is nobody's fault; a folder that may not be written to was named by someone.
+        kind = ConfigError if error.errno in NOT_WRITABLE else SegsuiteError
+        raise kind(
             f"cannot write: {error.strerror or error}",
             str(path),
             "check the free space and the rights of this folder, or choose another with --set runs_root=FOLDER",
