@@ -105,9 +105,7 @@ def _function(score: str, sums_C3: Counts) -> Callable[[Counts], Floats]:
     return SUMS[score]
 
 
-def ratio(
-    numerator_XC: npt.NDArray[np.generic], denominator_XC: npt.NDArray[np.generic], otherwise_C: Floats
-) -> Floats:
+def ratio(numerator_XC: Counts | Floats, denominator_XC: Counts | Floats, otherwise_C: Floats) -> Floats:
     """Numerator by denominator, (..., C), and `otherwise_C` where the denominator is 0."""
     found: Floats = np.array(np.broadcast_to(otherwise_C, denominator_XC.shape), dtype=np.float64)
     np.divide(numerator_XC, denominator_XC, out=found, where=denominator_XC > 0)
