@@ -6,6 +6,11 @@
 # Under sbatch --export=NONE srun would start the command without what is exported here, PYTHONPATH too.
 unset SLURM_EXPORT_ENV
 
+use_code() { # FOLDER: Python takes segsuite from there
+    # `python -m` looks in the working directory first, and that is the checkout where it is submitted from there.
+    export PYTHONPATH=$1${PYTHONPATH:+:$PYTHONPATH} PYTHONSAFEPATH=1
+}
+
 prepare_site() { # WORDS: loads modules, runs the prologue; sets srun_words and container. `step`: what it is at
     local count
     step="" srun_words=(--export=ALL) container=()
