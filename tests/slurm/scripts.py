@@ -67,6 +67,8 @@ class Node:
     def trials(self) -> Sequence[Trial]:
         return self.experiment.trials
 
+    code = REPOSITORY
+
     def table(self, pack: int = 1) -> int:
         """Freezes all trials and writes their table, `pack` in a line."""
         names = [freeze(trial).name for trial in self.trials]
@@ -80,14 +82,18 @@ class Node:
         )
         return words[words.index(str(code / "slurm" / "trial.sbatch")) :]
 
+    def variables(self, index: int, job: int) -> dict[str, str]:
+        """The environment that SLURM gives to a task."""
+        return {
+            "PATH": f"{self.programs}:{Path(sys.executable).parent}:/usr/bin:/bin", "SLURM_ARRAY_JOB_ID": str(job),
+            "SLURM_ARRAY_TASK_ID": str(index), "SLURM_JOB_ID": str(job + index), "SLURM_JOB_NUM_NODES": "1",
+            "SLURMD_NODENAME": f"n{index + 1}", "HOME": os.environ["HOME"],
+        }  # fmt: skip
+
     def start(
         self, table: int, index: int = 0, job: int = 7, code: Path = REPOSITORY, **more: str
     ) -> "subprocess.Popen[bytes]":
-        environment = {
-            "PATH": f"{self.programs}:{Path(sys.executable).parent}:/usr/bin:/bin", "SLURM_ARRAY_JOB_ID": str(job),
-            "SLURM_ARRAY_TASK_ID": str(index), "SLURM_JOB_ID": str(job + index), "SLURM_JOB_NUM_NODES": "1",
-            "SLURMD_NODENAME": f"n{index + 1}", "HOME": os.environ["HOME"], **more,
-        }  # fmt: skip
+        environment = {**self.variables(index, job), **more}
         with open(self.place.logs / f"{job}_{index}.log", "ab") as log:
             return subprocess.Popen(
                 ["bash", *self.command(table, code)], env=environment, cwd=self.folder, stdout=log, stderr=log
