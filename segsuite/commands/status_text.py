@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from segsuite.io.numbers import percent
 from segsuite.report.columns import in_columns, terminal_width
 
 if TYPE_CHECKING:
@@ -181,4 +182,4 @@ def _cost(cost: dict[str, Any]) -> list[str]:
 
 
 def _of(fraction: float | None) -> str:
-    return "0 %" if not fraction else f"{100 * fraction:.2g} %"
+    return percent(fraction)
