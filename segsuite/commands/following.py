@@ -13,6 +13,7 @@ from segsuite.errors import EXIT_DONE
 
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
+    from segsuite.launch.log_lines import Lines
     from segsuite.launch.slurm.queue import Task
 
 LOOK_SECONDS = 0.5
@@ -23,8 +24,10 @@ def add(commands: Any) -> None:
     logs = on_experiment(commands, "logs", "print what a trial's last attempt printed", _logs)
     logs.add_argument("trial", metavar="TRIAL", help=TRIALS_HELP)
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing until the trial has ended")
-    why = on_experiment(commands, "why", "why trials have no result, and what to do", _why)
-    why.add_argument("trial", nargs="?", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all that ended badly")
+    why = on_experiment(commands, "why", "why trials have no result or a warning, and what to do", _why)
+    why.add_argument(
+        "trial", nargs="?", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all that ended badly or warned"
+    )
     why.add_argument("--json", action="store_true", help="print JSON")
     cancel = on_experiment(commands, "cancel", "take trials from the cluster's queue and end those that run", _cancel)
     cancel.add_argument("trial", nargs="*", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all, and the report")
@@ -33,15 +36,17 @@ def add(commands: Any) -> None:
 def _logs(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
     from segsuite.io import store
+    from segsuite.launch.log_lines import Lines
 
     experiment = load(given.experiment, given.overrides)
     trial, path, read, told = trial_called(experiment, given.trial), Path(), 0, ""
+    lines = Lines()
     while True:
         ended = store.state(trial.folder) != "running"  # before the last look, so that nothing is missed
         last = store.log_file(trial.folder).resolve()
         if last != path:  # submitted anew, it has another log
-            path, read = last, 0
-        read = _print_from(path, read)
+            path, read, lines = last, 0, Lines()
+        read = _print_from(path, read, lines, ended or not given.follow)
         if not given.follow:
             return EXIT_DONE
         if ended:
@@ -66,22 +71,23 @@ def _task_of(experiment: "Experiment", trial: "Trial") -> "Task | None":
     return seen.tasks.get(trial.id) if seen is not None else None
 
 
-def _print_from(path: Path, begin: int) -> int:
-    """Prints a file from byte `begin`; where it ends now."""
+def _print_from(path: Path, begin: int, lines: "Lines", to_its_end: bool) -> int:
+    """Prints a file from byte `begin`, half a line only `to_its_end`; where it ends now."""
     try:
         with open(path, "rb") as file:
             file.seek(begin)
             text = file.read()
     except OSError:
         return begin
-    sys.stdout.write(text.decode(errors="replace"))
+    sys.stdout.write(lines.add(text, to_its_end))
     sys.stdout.flush()
     return begin + len(text)
 
 
 def _why(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
-    from segsuite.launch.causes import cause, ended_badly
+    from segsuite.io.trial_warnings import noted
+    from segsuite.launch.causes import NOTHING_KNOWN, cause, ended_badly, read_attempts
     from segsuite.launch.slurm.endings import endings
     from segsuite.launch.slurm.view import view
 
@@ -89,12 +95,20 @@ def _why(given: argparse.Namespace) -> int:
     if given.trial is not None:
         trials = trials_called(experiment, given.trial)
     else:
-        trials = [trial for trial in experiment.trials if ended_badly(trial.folder)]
-    found = [(trial, cause(trial.folder)) for trial in trials]
+        trials = [trial for trial in experiment.trials if ended_badly(trial.folder) or noted(trial.folder)]
     seen = view(experiment)
+    known = {
+        trial.id: NOTHING_KNOWN if seen is None else seen.known(trial.id, read_attempts(trial.folder))
+        for trial in trials
+    }
+    found = [(trial, cause(trial.folder, known[trial.id])) for trial in trials]
+    if given.trial is None:
+        found = [(trial, why) for trial, why in found if why.state != "running" or noted(trial.folder)]
     if given.json:
         named = [({"id": trial.id, "arm": trial.arm, "seed": trial.seed}, why) for trial, why in found]
-        print(json.dumps([name | dataclasses.asdict(why) for name, why in named], indent=1))
+        warnings = [{"warnings": noted(trial.folder)} for trial, _ in found]
+        told = [name | dataclasses.asdict(why) | more for (name, why), more in zip(named, warnings, strict=True)]
+        print(json.dumps(told, indent=1))
         return EXIT_DONE
     said = endings([why.attempts[-1]["job"] for _, why in found if why.attempts])
     for trial, why in found:
@@ -107,6 +121,8 @@ def _why(given: argparse.Namespace) -> int:
         elif why.advice:
             again = f"; then segsuite retry {experiment.path} {trial.id}" if why.state == "failed" else ""
             print(f"  to do: {why.advice}{again}")
+        for text in noted(trial.folder):
+            print(f"  warning: {text}")
         for at, attempt in enumerate(why.attempts, 1):
             print(f"  attempt {at}: {_attempt(attempt)}")
         if why.attempts and why.attempts[-1]["job"] in said:
@@ -116,7 +132,7 @@ def _why(given: argparse.Namespace) -> int:
     if seen is not None and seen.held is not None:
         print(f"held: {seen.held.get('reason')}\n  to do: mend it, then segsuite retry {experiment.path} --on slurm")
     if not found:
-        print("no trial has ended without a result")
+        print("no trial has ended without a result, none has a warning")
     return EXIT_DONE
 
 

@@ -1,7 +1,7 @@
 """Everything that is computed from the gathered trials, by `segsuite.stats`, and the answer in one sentence."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from segsuite.experiment import plural
@@ -103,14 +103,29 @@ def _sentence(
     done, total = len(gathered.finished), len(gathered.trials)
     if not means:
         who = "the trial has no score" if total == 1 else f"none of the {total} trials has a score"
-        return f"No answer yet: {who}."
+        return f"No answer yet: {who}.{_diverged(gathered, short_names(gathered))}"
     start = "" if done == total else f"Preliminary, {done} of {plural(total, 'trial')} finished. "
     names = short_names(gathered)
-    text = _against_baseline(comparisons, names) if comparisons else _ranking(gathered, means, names, best)
-    return start + text
+    ended = {arm for arm in gathered.arms if all(trial.diverged for trial in gathered.of(arm))}
+    text = _against_baseline(comparisons, names, ended) if comparisons else _ranking(gathered, means, names, best)
+    return start + text + _diverged(gathered, names)
 
 
-def _against_baseline(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> str:
+def _diverged(gathered: Gathered, names: Mapping[str, str]) -> str:
+    """Sentences on arms of which trainings diverged, also where others of them did not: those alone would flatter."""
+    found: dict[tuple[int, int], list[str]] = {}
+    for arm in gathered.arms:
+        trials = gathered.of(arm)
+        if count := sum(trial.diverged for trial in trials):
+            found.setdefault((count, len(trials)), []).append(names[arm])
+    return "".join(
+        f" {listed(arms)} diverged in {count} of {plural(total, 'seed')}{' each' * (len(arms) > 1)}."
+        for (count, total), arms in found.items()
+    )
+
+
+def _against_baseline(comparisons: Sequence[Comparison], names: Mapping[str, str], ended: Collection[str]) -> str:
+    """`ended`: arms of which nothing is to come."""
     baseline = f"the baseline {names[comparisons[0].baseline]}"
     tested = [one for one in comparisons if one.kind == TWO_WAY]
     if not tested:
@@ -124,9 +139,9 @@ def _against_baseline(comparisons: Sequence[Comparison], names: Mapping[str, str
         if len(unclear) == len(comparisons) > 3:
             whom = f"any of the {len(unclear)} other arms"
         parts.append(f"No evidence of a difference between {baseline} and {whom}{_detectable(unclear)}.")
-    untested = [names[one.arm] for one in comparisons if one.kind not in (TWO_WAY, WITHHELD)]
-    if untested:
-        parts.append(f"Nothing can be said yet about {listed(untested)}.")
+    waiting = [one for one in comparisons if one.kind not in (TWO_WAY, WITHHELD) and one.arm not in ended]
+    if waiting:
+        parts.append(f"Nothing can be said yet about {listed([names[one.arm] for one in waiting])}.")
     parts.append(withheld_text(comparisons, names))
     return " ".join(filter(None, parts))
 

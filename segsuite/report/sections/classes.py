@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from segsuite.io.numbers import percent, significant
 from segsuite.report.answers import p_text
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.sections.class_order import ClassOrder, class_order
@@ -119,12 +120,12 @@ def _bars(order: ClassOrder, shares: tuple[float, ...], name: str, colour: str) 
         "name": name,
         "x": list(range(len(shares))),
         "y": list(shares),
-        "text": [f"{100 * share:.2g}" for share in shares],
+        "text": [significant(100 * share) for share in shares],
         "textposition": "outside",
         "textangle": 0,
         "textfont": {"size": 11},
         "cliponaxis": False,
-        "customdata": [f"{inert(name)}: {100 * share:.3g} %" for name, share in zip(order.names, shares, strict=True)],
+        "customdata": [f"{inert(name)}: {percent(share, 3)}" for name, share in zip(order.names, shares, strict=True)],
         "marker": {"color": colour},
         "hovertemplate": f"%{{customdata}} of the labelled pixels, {name}<extra></extra>",
     }
