@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": GROUND | {"families"},
     "encoders": GROUND | {"families", "io"},
     "datasets": GROUND | {"families", "io", "devices"},
-    "models": GROUND | {"families", "upsamplers", "encoders"},
+    "models": GROUND | {"families", "io", "upsamplers", "encoders"},
     "checkerboard": GROUND | {"families", "io"} | FAMILIES,
     "inspect": PLANS | FAMILIES | {"checkerboard", "report"},
     "train": SETTINGS | FAMILIES | {"checkerboard"},

@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    from segsuite.experiment import load
+    from segsuite.experiment import load, plural
 
     if given.experiment is None and given.overrides:
         raise ConfigError("--set is for an experiment", "the command line", "segsuite doctor E.yaml --set KEY=VALUE")
@@ -43,7 +43,8 @@ def _doctor(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps([dataclasses.asdict(check) for check in found], indent=1))
     else:
-        print(", ".join(f"{count} {level}" for level, count in counts.items() if count))
+        said = {level: f"{count} ok" if level == "ok" else plural(count, level) for level, count in counts.items()}
+        print(", ".join(words for level, words in said.items() if counts[level]))
     return EXIT_FAILED if counts["problem"] else EXIT_DONE
 
 

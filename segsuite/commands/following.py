@@ -24,8 +24,10 @@ def add(commands: Any) -> None:
     logs = on_experiment(commands, "logs", "print what a trial's last attempt printed", _logs)
     logs.add_argument("trial", metavar="TRIAL", help=TRIALS_HELP)
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing until the trial has ended")
-    why = on_experiment(commands, "why", "why trials have no result, and what to do", _why)
-    why.add_argument("trial", nargs="?", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all that ended badly")
+    why = on_experiment(commands, "why", "why trials have no result or a warning, and what to do", _why)
+    why.add_argument(
+        "trial", nargs="?", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all that ended badly or warned"
+    )
     why.add_argument("--json", action="store_true", help="print JSON")
     cancel = on_experiment(commands, "cancel", "take trials from the cluster's queue and end those that run", _cancel)
     cancel.add_argument("trial", nargs="*", metavar="TRIAL", help=f"{TRIALS_HELP}; without it: all, and the report")
@@ -84,6 +86,7 @@ def _print_from(path: Path, begin: int, lines: "Lines", to_its_end: bool) -> int
 
 def _why(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
+    from segsuite.io.trial_warnings import noted
     from segsuite.launch.causes import NOTHING_KNOWN, cause, ended_badly, read_attempts
     from segsuite.launch.slurm.endings import endings
     from segsuite.launch.slurm.view import view
@@ -92,17 +95,20 @@ def _why(given: argparse.Namespace) -> int:
     if given.trial is not None:
         trials = trials_called(experiment, given.trial)
     else:
-        trials = [trial for trial in experiment.trials if ended_badly(trial.folder)]
+        trials = [trial for trial in experiment.trials if ended_badly(trial.folder) or noted(trial.folder)]
     seen = view(experiment)
     known = {
         trial.id: NOTHING_KNOWN if seen is None else seen.known(trial.id, read_attempts(trial.folder))
         for trial in trials
     }
     found = [(trial, cause(trial.folder, known[trial.id])) for trial in trials]
-    found = [(trial, why) for trial, why in found if given.trial is not None or why.state != "running"]
+    if given.trial is None:
+        found = [(trial, why) for trial, why in found if why.state != "running" or noted(trial.folder)]
     if given.json:
         named = [({"id": trial.id, "arm": trial.arm, "seed": trial.seed}, why) for trial, why in found]
-        print(json.dumps([name | dataclasses.asdict(why) for name, why in named], indent=1))
+        warnings = [{"warnings": noted(trial.folder)} for trial, _ in found]
+        told = [name | dataclasses.asdict(why) | more for (name, why), more in zip(named, warnings, strict=True)]
+        print(json.dumps(told, indent=1))
         return EXIT_DONE
     said = endings([why.attempts[-1]["job"] for _, why in found if why.attempts])
     for trial, why in found:
@@ -115,6 +121,8 @@ def _why(given: argparse.Namespace) -> int:
         elif why.advice:
             again = f"; then segsuite retry {experiment.path} {trial.id}" if why.state == "failed" else ""
             print(f"  to do: {why.advice}{again}")
+        for text in noted(trial.folder):
+            print(f"  warning: {text}")
         for at, attempt in enumerate(why.attempts, 1):
             print(f"  attempt {at}: {_attempt(attempt)}")
         if why.attempts and why.attempts[-1]["job"] in said:
@@ -124,7 +132,7 @@ def _why(given: argparse.Namespace) -> int:
     if seen is not None and seen.held is not None:
         print(f"held: {seen.held.get('reason')}\n  to do: mend it, then segsuite retry {experiment.path} --on slurm")
     if not found:
-        print("no trial has ended without a result")
+        print("no trial has ended without a result, none has a warning")
     return EXIT_DONE
 
 

@@ -52,6 +52,8 @@ def _wandb_sync(given: argparse.Namespace) -> int:
     for item in found:
         for missing in item.missing.values():
             print(f"missing: {item.trial.arm}, seed {item.trial.seed}: {missing}", file=sys.stderr)
+        if item.lost:
+            print(f"lost: {item.trial.arm}, seed {item.trial.seed}: {item.lost}; no log has them", file=sys.stderr)
     return EXIT_FAILED if any(item.missing for item in found) else EXIT_DONE
 
 

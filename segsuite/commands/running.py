@@ -131,6 +131,7 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
     from segsuite.experiment import plural
     from segsuite.launch.display import Display
     from segsuite.launch.local import run
+    from segsuite.report.columns import terminal_width
     from segsuite.report.tables import result_table
 
     display = Display()
@@ -139,7 +140,7 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
     _tell_failures(experiment.trials)
     outcome = run(experiment, display, given.workers, given.per_device, given.keep_going, given.fresh)
     if outcome.finished:
-        show(result_table(experiment))
+        show(result_table(experiment, terminal_width()))
     print(f"written to {experiment.folder}")
     if outcome.preempted:
         print("stopped; the same command continues", file=sys.stderr)
@@ -148,6 +149,9 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
         what = f"{outcome.common_failure}; not started: {plural(outcome.not_started, 'trial')}"
         advice = f"mend it, then `segsuite retry {experiment.path}`; or add --keep-going"
         raise SegsuiteError(what, str(experiment.folder), advice)
+    words = [word for text in given.overrides for word in ("--set", text)]
+    follows = shlex.join(["segsuite", "why" if outcome.failed else "report", str(given.experiment), *words])
+    print(f"next: {follows}")
     return EXIT_FAILED if outcome.failed else EXIT_DONE
 
 

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from segsuite.commands.printing import in_columns
+from segsuite.io.numbers import percent
+from segsuite.report.columns import in_columns, terminal_width
 
 if TYPE_CHECKING:
     from segsuite.launch.status import Status
@@ -81,7 +82,7 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
         chosen = sorted(urgent[:most_rows])
     on_cluster = found["cluster"] is not None
     names = ["id", "arm", "seed", "state", "epochs", "mIoU", "left", *(["on the cluster"] if on_cluster else [])]
-    text = in_columns(names, [_row(trials[at], on_cluster) for at in chosen])
+    text = in_columns(names, [_row(trials[at], on_cluster) for at in chosen], terminal_width(), ("id", "epochs"))
     if len(chosen) < len(trials):
         text.append(f"... and {len(trials) - len(chosen):,} more")
     failed = [trial for trial in trials if trial["state"] == "failed"]
@@ -90,12 +91,26 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
             f"failed: {trial['arm']}, seed {trial['seed']}: {_first_line(trial['reason'])}",
             f"  log: {trial['log']}",
         ]
+    text += _warnings(trials)
     if on_cluster:
         text += _cluster(found["cluster"])
     for note in found["notes"]:
         text += [f"note: {note['what']}", f"  where: {note['where']}", f"  to do: {note['to_do']}"]
     counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items() if count)
     return [*text, f"{counts}, in {found['folder']}"]
+
+
+def _warnings(trials: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each kind of warning, with the first trial that has it and how many more do."""
+    of_kind: dict[str, list[tuple[dict[str, Any], str]]] = {}
+    for trial in trials:
+        kinds = {text.partition(" (")[0]: text for text in trial["warnings"]}  # details in brackets differ by trial
+        for kind, text in kinds.items():
+            of_kind.setdefault(kind, []).append((trial, text))
+    return [
+        f"warning: {trial['arm']}, seed {trial['seed']}{f' and {len(others)} more' if others else ''}: {text}"
+        for (trial, text), *others in of_kind.values()
+    ]
 
 
 def _first_line(reason: Any) -> str:
@@ -167,4 +182,4 @@ def _cost(cost: dict[str, Any]) -> list[str]:
 
 
 def _of(fraction: float | None) -> str:
-    return "0 %" if not fraction else f"{100 * fraction:.2g} %"
+    return percent(fraction)

@@ -6,6 +6,11 @@ from pydantic import Field
 
 from segsuite.config.base import Settings
 
+PREDICTIONS = "samples/prediction"
+CLASS_TABLE = "final/per_class"
+PREDICTION_TABLE = "final/predictions"
+"""Keys of a W&B run: images during the training, and the tables at its end."""
+
 
 class Wandb(Settings):
     """Weights & Biases. The files of the run directory stay the truth; W&B holds a copy."""
@@ -19,12 +24,23 @@ class Wandb(Settings):
     tags: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = ()
     """Tags of every run, beside the experiment's name."""
     images: int = Field(4, ge=0, le=16)
-    """Validation images that are shown: photo and ground truth once, predictions a few times; 0 to 16, 0: none."""
+    """Validation images that are shown, each a photo with ground truth and prediction as masks, and as many scored ones
+    in a table; 0 to 16, 0: no image leaves this machine."""
     image_times: int = Field(5, ge=1)
     """At how many validations, spread over the training and the last one among them, predictions are shown; at least
     1."""
     checkpoints: bool = False
     """Upload the scored checkpoint as an artifact."""
+
+
+def is_shown(done: int, epochs: int, validate_every: int, times: int) -> bool:
+    """Whether the validation after `done` of `epochs` epochs is one of `times` that are spread evenly; the last is.
+
+    >>> [done for done in range(2, 21, 2) if is_shown(done, 20, 2, times=3)]
+    [8, 14, 20]
+    """
+    before = max(0, done - validate_every)
+    return done * times // epochs > before * times // epochs
 
 
 def axis_key(path: str) -> str:

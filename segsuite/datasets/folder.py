@@ -23,6 +23,7 @@ from segsuite.datasets.mask_values import Range, check_classes, mask_values
 from segsuite.datasets.pair_list import listed
 from segsuite.datasets.pairing import SPLIT, paired
 from segsuite.errors import ConfigError, DataError, unknown_name
+from segsuite.io.numbers import percent
 from segsuite.io.paths import as_written
 
 MOST_COLOURS = 16
@@ -164,6 +165,6 @@ def _name_them(raw: NDArray[np.int64]) -> str:
     """What to do about colours without a meaning: `values` with those of the mask, the most frequent first."""
     found, counts = np.unique(raw, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:MOST_COLOURS]
-    shown = ", ".join(f'"{_text(int(found[at]), True)}" ({100 * counts[at] / raw.size:.2g} %)' for at in order)
+    shown = ", ".join(f'"{_text(int(found[at]), True)}" ({percent(counts[at] / raw.size)})' for at in order)
     more = f", and {len(found) - MOST_COLOURS} more" if len(found) > MOST_COLOURS else ""
     return f'Write values, such as {{"#ff0000": NAME, "#000000": void}}, for all colours; this mask has {shown}{more}.'

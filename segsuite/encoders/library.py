@@ -5,8 +5,6 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import segmentation_models_pytorch as smp
-import timm
 from torch import Tensor, nn
 
 from segsuite.encoders.dilation import dilate
@@ -14,6 +12,11 @@ from segsuite.encoders.graphs import GraphBody
 from segsuite.encoders.names import TORCHVISION, canonical_name, check_output_stride
 from segsuite.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, load_pretrained, pretrained
 from segsuite.errors import ConfigError, unknown_name
+from segsuite.io.imports import without
+
+with without("wandb"):  # timm imports it if it can: 0.5 s, temporary folders, and a pool that forks must not have it
+    import segmentation_models_pytorch as smp
+    import timm
 
 
 class Encoder(nn.Module):

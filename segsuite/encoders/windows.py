@@ -10,10 +10,14 @@ that the stride divides.
 from collections.abc import Sequence
 
 import torch
-from timm.layers.conv2d_same import Conv2dSame
-from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from segsuite.io.imports import without
+
+with without("wandb"):  # see library.py
+    from timm.layers.conv2d_same import Conv2dSame
+    from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 
 Window = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
 WINDOWS = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)

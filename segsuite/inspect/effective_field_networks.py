@@ -13,6 +13,7 @@ from segsuite.inspect.effective_field import INPUT, OUTPUT, Field, effective_fie
 from segsuite.inspect.effective_field_measures import FieldMeasures, field_measures
 from segsuite.inspect.effective_field_support import field_size
 from segsuite.inspect.gridding_measured import GriddingMeasured, dilated_parts, network_gridding
+from segsuite.io.numbers import percent
 from segsuite.models.network import SegmentationNetwork
 
 NOISE_SIDE = 384
@@ -100,7 +101,7 @@ def field_rows(found: Sequence[NetworkField]) -> list[tuple[str, ...]]:
                 one.weights,
                 "-" if one.measures.theoretical is None else str(one.measures.theoretical),
                 f"{one.measures.side:.0f}",
-                "-" if share is None else f"{100 * share:.2g} %",
+                "-" if share is None else percent(share),
                 *(f"{radius:.1f}" for radius in one.measures.radii.values()),
             )
         )
@@ -111,7 +112,7 @@ def gridding_rows(found: Sequence[NetworkField]) -> list[tuple[str, ...]]:
     """A row a network, dilated part and period, for GRIDDING_COLUMNS."""
     return [
         (
-            *(one.arm, one.weights, grid.part.of, grid.part.by, str(grid.period), f"{100 * grid.coverage:.3g} %"),
+            *(one.arm, one.weights, grid.part.of, grid.part.by, str(grid.period), percent(grid.coverage, 3)),
             *(str(grid.hole), f"{grid.by_paths:.3f}", f"{grid.measured:.3f}", f"{grid.smooth:.3f}"),
         )
         for one in found

@@ -11,6 +11,7 @@ from segsuite.datasets.image_io import label_png
 from segsuite.inspect.evidence_classes import COLUMNS, ClassEvidence, evidence_rows, image_of
 from segsuite.inspect.evidence_page import write_page
 from segsuite.inspect.evidence_pictures import data_uri, evidence_picture, photo_picture, projection_picture
+from segsuite.io.numbers import significant
 from segsuite.models.network import SegmentationNetwork
 from segsuite.report.sections.base import Cell, Picture, Row, Section, Table
 
@@ -78,7 +79,9 @@ def _rows(found: Sequence[ClassEvidence], network: SegmentationNetwork, dataset:
         ]
         yield Row(name, layers[0].image_name, pictures, width, height)
         for one in layers:
-            evidence = Picture("evidence", evidence_picture(photo, one.evidence_HW), "", f"{one.concentration:.2g} x")
+            evidence = Picture(
+                "evidence", evidence_picture(photo, one.evidence_HW), "", f"{significant(one.concentration)} x"
+            )
             projections = [
                 Picture(f"channel {one.channel}: {rule}", projection_picture(pixels))
                 for rule, pixels in one.projections.items()

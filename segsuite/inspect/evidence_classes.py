@@ -19,6 +19,7 @@ from segsuite.inspect.evidence import (
     project_unit,
     strongest_channels,
 )
+from segsuite.io.numbers import significant
 from segsuite.models.network import SegmentationNetwork
 
 COLUMNS = ("class", "image", "% of the image", "layer", "% of evidence inside", "concentration", "channel")
@@ -129,8 +130,8 @@ def evidence_rows(found: Sequence[ClassEvidence]) -> list[tuple[str, ...]]:
     """A row a class and layer, for COLUMNS."""
     return [
         (
-            *(one.name, one.image_name, f"{100 * one.pixels:.2g}", one.layer, f"{100 * one.inside:.0f}"),
-            *(f"{one.concentration:.2g}", str(one.channel)),
+            *(one.name, one.image_name, significant(100 * one.pixels), one.layer, f"{100 * one.inside:.0f}"),
+            *(significant(one.concentration), str(one.channel)),
         )
         for one in found
     ]

@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from segsuite.inspect.layers import Explained, first_of, share
 from segsuite.inspect.network import Answer, Arm
+from segsuite.io.numbers import significant
 
 LAYERS = ("layer", "what", "channels", "size", "stride", "field", "start", "parameters", "multiply-adds")
 BLOCKS = ("block", "layers", "parameters", "share", "multiply-adds", "share")
 ARMS = ("arm", "parameters", "", "multiply-adds", "", "field", "inference", "", "training", "")
+LEAVE = ("start", "stride", "training", "inference", "channels", "size", "layers")
+"""Columns of all three that a narrow terminal does without, the first one first."""
 ARMS_FOOTNOTE = (
     "field: pixels that an output sees through windows; + image: and all of the image, by pooling or attention",
     "inference, training: peak memory of activations, of one image and of a training step",
@@ -118,7 +121,7 @@ def millions(value: int) -> str:
     >>> millions(15_115_819), millions(1200)
     ('15.1 M', '0.0012 M')
     """
-    return f"{value / 1e6:.3g} M"
+    return f"{significant(value / 1e6, 3)} M"
 
 
 def billions(value: int) -> str:
@@ -126,7 +129,7 @@ def billions(value: int) -> str:
     >>> billions(17_570_856_960)
     '17.6 G'
     """
-    return f"{value / 1e9:.3g} G"
+    return f"{significant(value / 1e9, 3)} G"
 
 
 def mebibytes(value: int) -> str:
@@ -134,4 +137,4 @@ def mebibytes(value: int) -> str:
     >>> mebibytes(2**21), mebibytes(1000)
     ('2 MiB', '0.000954 MiB')
     """
-    return f"{value / 2**20:,.0f} MiB" if value >= 2**20 else f"{value / 2**20:.3g} MiB"
+    return f"{value / 2**20:,.0f} MiB" if value >= 2**20 else f"{significant(value / 2**20, 3)} MiB"

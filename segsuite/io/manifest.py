@@ -28,8 +28,10 @@ ENVIRONMENT = (
 )
 
 
-def describe(dataset_fingerprint: str, hardware: dict[str, Any], weights: dict[str, str]) -> dict[str, Any]:
-    """The manifest of an attempt that starts now."""
+def describe(
+    dataset_fingerprint: str, hardware: dict[str, Any], weights: dict[str, str], dataset: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The manifest of an attempt that starts now; `dataset`: facts of the data."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -41,6 +43,7 @@ def describe(dataset_fingerprint: str, hardware: dict[str, Any], weights: dict[s
         "hardware": hardware,
         "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         "dataset_fingerprint": dataset_fingerprint,
+        "dataset": dataset or {},
         "weights": weights,
     }
 

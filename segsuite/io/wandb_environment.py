@@ -137,6 +137,24 @@ def finish_seconds() -> float:
     return float(os.environ.get("WANDB_FINISH_TIMEOUT", FINISH_SECONDS))
 
 
+def run_id(experiment: str, trial: str) -> str:
+    """The id of a trial's run. Two experiments that share a trial, such as a baseline, have a run each.
+
+    >>> run_id("quickstart", "70c06c331c21")
+    'quickstart-70c06c331c21'
+    """
+    return f"{shortened(experiment, 64 - 1 - len(trial))}-{trial}"  # W&B allows 64 characters
+
+
+def group(experiment: str, arm: str) -> str:
+    """The group of an arm's runs.
+
+    >>> group("quickstart", "upsampler=nearest_conv")
+    'quickstart: upsampler=nearest_conv'
+    """
+    return shortened(f"{experiment}: {arm}")
+
+
 def shortened(name: str, length: int = 128) -> str:
     """`name` within W&B's limit of characters, its end replaced by a digest when it is longer."""
     if len(name) <= length:

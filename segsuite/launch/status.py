@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import store
+from segsuite.io import store, trial_warnings
 from segsuite.launch.causes import read_attempts
 from segsuite.launch.data_changes import seen_by
 from segsuite.launch.notes import as_json, notes
@@ -112,15 +112,16 @@ def _state(trial: Trial, there: frozenset[str], seen: View | None) -> str:
 
 def _describe(trial: Trial, state: str, there: frozenset[str], result: dict[str, Any]) -> dict[str, Any]:
     """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds left,
-    reason of a failure and log; whether its batches were made smaller; on a cluster its attempts, its task's job and
-    node, its seconds so far, what it waits for, or who cancelled it. `result` is filled with that of a finished
-    trial."""
+    reason of a failure and log; whether its batches were made smaller; its warnings; on a cluster its attempts, its
+    task's job and node, its seconds so far, what it waits for, or who cancelled it. `result` is filled with that of a
+    finished trial."""
     epochs = store.events(trial.folder) if "events.jsonl" in there and state != "finished" else []
     planned = trial.settings.train.epochs
     found: dict[str, Any] = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state}
     found |= {"epochs_done": len(epochs), "epochs": planned}
     found |= dict.fromkeys(("miou", "seconds_left", "reason", "log", "attempts", "job", "node", "elapsed_seconds"))
     found |= {"waits_for": None, "cancelled": None, "smaller_batch": store.SMALLER_BATCH in there}
+    found["warnings"] = trial_warnings.noted(trial.folder) if trial_warnings.FILE in there else []
     if state == "finished":
         result.update(store.read_json(trial.folder / "result.json") or {})
         found |= {"epochs_done": result.get("epochs"), "miou": result.get("scores", {}).get("miou")}

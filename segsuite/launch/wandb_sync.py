@@ -11,31 +11,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from segsuite.config.tracking import CLASS_TABLE, PREDICTION_TABLE, PREDICTIONS, is_shown
 from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import store, wandb_environment
+from segsuite.io import store, trial_warnings, wandb_environment
 
 EMPTY_LOG_BYTES = 7  # a header and nothing else: the writer was killed at once
 LOGS_AT_A_TIME = 50
 UPLOAD_SECONDS = 3600.0
 MIRROR_SECONDS = 600.0
-NOT_IN_FILES = {"images"}  # what only wandb's own folder holds
+NOT_IN_FILES = {"pictures"}  # what only wandb's own folder holds
 
 
 @dataclass
 class Synced:
-    """What was done for a trial, and what the server still lacks: kind -> one sentence."""
+    """What was done for a trial, what the server still lacks (kind -> one sentence), and which of it is lost: in no
+    file, so that no further call can bring it."""
 
     trial: Trial
     state: str
     done: str = ""
     missing: dict[str, str] = field(default_factory=dict)
+    lost: str = ""
 
     @property
     def verdict(self) -> str:
-        """In two words."""
+        """In a few words."""
         if self.missing:
             return "INCOMPLETE"
+        if self.lost:
+            return "complete but for pictures"
         return "complete" if self.state == "finished" else "-" if self.state in ("new", "running") else "all so far"
 
 
@@ -65,14 +70,25 @@ def sync(experiment: Experiment, again: bool = False) -> list[Synced]:
                 failure = mirror(item) or failure
                 item.done += ", logged the rest from its files"
                 item.missing = server.lacks(item.trial, item.state)
+            if "pictures" in item.missing and not server.could_have(item.trial):
+                item.lost = item.missing.pop("pictures")
             if item.missing and failure:
                 item.missing["sync"] = f"wandb said: {failure}"
+        for item in found:
+            if item.state == "finished" and not item.missing and not item.lost:
+                trial_warnings.settle(item.trial.folder)
     return found
+
+
+def run_of(trial: Trial) -> str:
+    """The id of a trial's run."""
+    return wandb_environment.run_id(trial.experiment, trial.id)
 
 
 def logs(trial: Trial, again: bool) -> list[Path]:
     """The transaction logs of a trial, oldest first, without those that hold nothing or were uploaded before."""
-    paths = (trial.folder / "wandb").glob(f"*run-*-{trial.id}/run-{trial.id}.wandb")
+    run = run_of(trial)
+    paths = (trial.folder / "wandb").glob(f"*run-*-{run}/run-{run}.wandb")
     return [
         path
         for path in sorted(paths, key=lambda path: path.parent.name.partition("run-")[2])  # by time
@@ -137,28 +153,45 @@ class Server:
             raise SegsuiteError(f"W&B refused: {text}", url, "check the API key with `wandb login --verify`") from error
 
     def lacks(self, trial: Trial, state: str) -> dict[str, str]:
-        """What is in the run directory and not on the server: kind -> one sentence."""
+        """What a trial with these files must have on the server and has not: kind -> one sentence."""
         try:
-            self._api.flush()  # it remembers runs
-            run = self._api.run(f"{self.entity}/{self.project}/{trial.id}")
-            return dict(self._lacks(run, trial, state))
+            run = self._run(trial)
+            return dict(_lacks(run, _names(run), trial, state))
         except Exception as error:
             return {"run": f"the run ({wandb_environment.first_line(error)})"}
 
-    def _lacks(self, run: Any, trial: Trial, state: str) -> Iterator[tuple[str, str]]:
-        # Rows of epochs have a loss; the rest is what older rows of images hold.
-        there = {int(row["epoch"]) for row in run.scan_history(keys=["epoch", "train/loss"])}
-        here = {event["epoch"] for event in store.events(trial.folder) if event.get("loss") is not None}
-        if here - there:
-            yield "epochs", f"epochs {', '.join(map(str, sorted(here - there)))}"
-        names = {file.name for file in run.files(per_page=500)}
-        if media := [path for path in media_files(trial) if path not in names]:
-            yield "images", f"{len(media)} images or tables, e.g. {media[0]}"
-        if state == "finished":
-            yield from _lacks_result(run, trial)
+    def could_have(self, trial: Trial) -> bool:
+        """Whether a log of this machine holds images that the server has not."""
+        try:
+            names = _names(self._run(trial))
+        except Exception:
+            return True
+        return any(path not in names for path in media_files(trial))
+
+    def _run(self, trial: Trial) -> Any:
+        self._api.flush()  # it remembers runs
+        return self._api.run(f"{self.entity}/{self.project}/{run_of(trial)}")
 
 
-def _lacks_result(run: Any, trial: Trial) -> Iterator[tuple[str, str]]:
+def _names(run: Any) -> set[str]:
+    return {file.name for file in run.files(per_page=500)}
+
+
+def _lacks(run: Any, names: set[str], trial: Trial, state: str) -> Iterator[tuple[str, str]]:
+    # Rows of epochs have a loss; the rest is what older rows of images hold.
+    there = {int(row["epoch"]) for row in run.scan_history(keys=["epoch", "train/loss"])}
+    here = {event["epoch"] for event in store.events(trial.folder) if event.get("loss") is not None}
+    if here - there:
+        yield "epochs", f"epochs {_listed(here - there)}"
+    rows = run.scan_history(keys=["epoch", PREDICTIONS])
+    with_pictures = {int(row["epoch"]) for row in rows if names.issuperset(files_of(row[PREDICTIONS]))}
+    if without := shown_epochs(trial) - with_pictures:
+        yield "pictures", f"the predictions shown at epochs {_listed(without)}"
+    if state == "finished":
+        yield from _lacks_result(run, names, trial)
+
+
+def _lacks_result(run: Any, names: set[str], trial: Trial) -> Iterator[tuple[str, str]]:
     result = store.read_json(trial.folder / "result.json") or {}
     score, shown = result.get("scores", {}).get("miou"), run.summary.get("final/miou")
     if run.state != "finished":
@@ -167,16 +200,46 @@ def _lacks_result(run: Any, trial: Trial) -> Iterator[tuple[str, str]]:
         yield "result", "the result"
     elif score is not None and (shown is None or abs(shown - score) > 1e-9):
         yield "result", f"the right result (mIoU {shown} there, {score} here)"
-    types = {artifact.type for artifact in run.logged_artifacts() if artifact.state == "COMMITTED"}
-    if "run_table" not in types:
-        yield "table", "the table of classes"
-    if trial.settings.wandb.checkpoints and "model" not in types:
+    committed = [artifact for artifact in run.logged_artifacts() if artifact.state == "COMMITTED"]
+    tables = {CLASS_TABLE: "the table of classes"}
+    if trial.settings.wandb.images:
+        tables[PREDICTION_TABLE] = "the table of predictions"
+    for key, name in tables.items():
+        as_artifact = any(f"-{key.replace('/', '')}" in artifact.name for artifact in committed)
+        table = run.summary.get(key)
+        if not as_artifact or table is None or not names.issuperset(files_of(table)):
+            yield key, name
+    if trial.settings.wandb.checkpoints and not any(artifact.type == "model" for artifact in committed):
         yield "checkpoint", "the checkpoint"
+
+
+def files_of(value: Any) -> list[str]:
+    """The files of a table, or of images and their masks, as a row of a run's history names them."""
+    masks = [mask for masks in value.get("all_masks") or [] for mask in masks.values()]
+    single = [value["path"]] if "path" in value else []
+    return [*single, *(value.get("filenames") or []), *(mask["path"] for mask in masks)]
+
+
+def shown_epochs(trial: Trial) -> set[int]:
+    """The epochs so far, from 0, after which predictions were to be shown."""
+    settings, train = trial.settings.wandb, trial.settings.train
+    if not settings.images or trial.settings.execution.strategy != "ddp":
+        return set()
+    return {
+        event["epoch"]
+        for event in store.events(trial.folder)
+        if event.get("miou") is not None
+        and is_shown(event["epoch"] + 1, train.epochs, train.validate_every, settings.image_times)
+    }
+
+
+def _listed(epochs: set[int]) -> str:
+    return ", ".join(map(str, sorted(epochs)))
 
 
 def media_files(trial: Trial) -> list[str]:
     """Images and tables that wandb keeps in the run directory, by the names they have on the server."""
     found: set[str] = set()
-    for files in (trial.folder / "wandb").glob(f"*run-*-{trial.id}/files"):
+    for files in (trial.folder / "wandb").glob(f"*run-*-{run_of(trial)}/files"):
         found |= {path.relative_to(files).as_posix() for path in files.glob("media/**/*") if path.is_file()}
     return sorted(found)

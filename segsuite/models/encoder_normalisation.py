@@ -6,13 +6,16 @@ and in torchvision's FrozenBatchNorm2d); everything else of the encoder trains. 
 sees them, and they do not count as parameters. Paths and state dict stay the same, so checkpoints and weights fit.
 """
 
-from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsuite.encoders.library import Encoder
 from segsuite.errors import ConfigError, unknown_name
+from segsuite.io.imports import without
 from segsuite.models.layer_settings import ENCODER_NORMALISATIONS, SYNCHRONISED, instead_of_synchronised
+
+with without("wandb"):  # see encoders/library.py
+    from timm.layers.norm_act import BatchNormAct2d
 
 REPLACEABLE = (nn.BatchNorm2d, BatchNormAct2d)
 STATE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")

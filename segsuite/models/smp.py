@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import segmentation_models_pytorch as smp
 from torch import nn
 
 from segsuite.encoders import canonical_name
 from segsuite.encoders.library import check_timm_name
 from segsuite.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, RGB, load_pretrained, pretrained
 from segsuite.errors import ConfigError, unknown_name
+from segsuite.io.imports import without
 from segsuite.models.network import SegmentationNetwork
+
+with without("wandb"):  # see encoders/library.py
+    import segmentation_models_pytorch as smp
 
 # PAN halves the stride-16 feature three times more
 MIN_SIZE = {"smp/PAN": 128}

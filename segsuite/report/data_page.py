@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from segsuite.datasets.image_io import jpeg
 from segsuite.datasets.overview import SMALL_AREA, DatasetOverview, SplitOverview
 from segsuite.io import atomic
+from segsuite.io.numbers import percent, significant
 from segsuite.report.page import rendered
 from segsuite.report.sections.base import Cell, Figure, Table
 from segsuite.report.style import COLOURS, SYMBOLS, inert
@@ -96,7 +97,7 @@ def _weights(found: DatasetOverview, weights: Weights) -> Table:
 
 
 def _percent(share: float) -> Cell:
-    return Cell(f"{100 * share:.3g}", share)
+    return Cell(significant(100 * share, 3), share)
 
 
 def _shares(found: DatasetOverview) -> Figure:
@@ -204,7 +205,7 @@ def _dots(values: Mapping[str, Sequence[float]], lowest: float) -> list[dict[str
             "x": [max(share, lowest) for share in shares],
             "y": list(range(len(shares))),
             "name": inert(split),
-            "text": [f"{100 * share:.3g} %" for share in shares],
+            "text": [percent(share, 3) for share in shares],
             "marker": {"color": COLOURS[place], "symbol": SYMBOLS[place], "size": 9},
             "hovertemplate": "%{fullData.name}: %{text}<extra></extra>",
         }

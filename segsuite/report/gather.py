@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from segsuite.arms import expand
 from segsuite.config import TrialSettings
+from segsuite.errors import NonFiniteError
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
 from segsuite.metrics.groups import image_miou
@@ -66,6 +67,8 @@ class TrialRecord:
     other_data: bool = False
     """Whether it saw other images or masks than those that it would be averaged with: then it counts as not
     finished."""
+    diverged: bool = False
+    """Whether it ended because a loss, a gradient or logits became NaN or infinite."""
 
     @property
     def finished(self) -> bool:
@@ -212,8 +215,9 @@ def _record(trial: Trial) -> TrialRecord:
             counted = _counted(folder / "counts.npz")
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
             reason = "counts.npz cannot be read; this trial is in no comparison"
+    failure = (store.read_json(folder / "failure.json") or {}) if state == "failed" else {}
     if state == "failed" and not reason:
-        reason = str((store.read_json(folder / "failure.json") or {}).get("reason") or "no reason was recorded")
+        reason = str(failure.get("reason") or "no reason was recorded")
     return TrialRecord(
         trial.id,
         trial.arm,
@@ -226,6 +230,7 @@ def _record(trial: Trial) -> TrialRecord:
         store.read_json(folder / "manifest.json") or {},
         reason,
         counted,
+        diverged=failure.get("kind") == NonFiniteError.__name__,
     )
 
 

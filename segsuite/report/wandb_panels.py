@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from segsuite.config.tracking import CLASS_TABLE, PREDICTION_TABLE, PREDICTIONS
 from segsuite.experiment import Experiment, plural
 
 STEP = "trainer/global_step"
 SCORE = "final/miou"
 REPORT_OF = "report_of"
-CLASS_TABLE = "final/per_class"
 WIDTH = 24  # columns of a report's grid
 
 
@@ -115,9 +115,9 @@ def _axis_panels(key: str) -> list[Any]:
             **bars,
         ),
         wr.LinePlot(
-            title="training loss (mean and SD over runs)",
+            title="training and validation loss (mean and SD over runs)",
             x=STEP,
-            y=["train/loss"],
+            y=["train/loss", "val/loss"],
             layout=wr.Layout(x=0, y=8, w=half, h=8),
             **bars,
         ),
@@ -130,8 +130,8 @@ def _run_panels() -> list[Any]:
 
     return [
         wr.MediaBrowser(
-            title="photo and ground truth, prediction",
-            media_keys=["samples/truth", "samples/prediction"],
+            title="photo with ground truth and prediction",
+            media_keys=[PREDICTIONS],
             mode="grid",
             grid_x_axis="step",
             grid_y_axis="run",
@@ -146,4 +146,5 @@ def _run_panels() -> list[Any]:
         ),
         wr.RunComparer(diff_only="split", layout=wr.Layout(x=WIDTH // 2, y=12, w=WIDTH // 2, h=8)),
         wr.WeavePanelSummaryTable(table_name=CLASS_TABLE, layout=wr.Layout(x=0, y=20, w=WIDTH, h=10)),
+        wr.WeavePanelSummaryTable(table_name=PREDICTION_TABLE, layout=wr.Layout(x=0, y=30, w=WIDTH, h=12)),
     ]

@@ -148,6 +148,7 @@ class Events(Callback):
         scores = pl_module.scores
         if scores is not None:
             event |= {"miou": scores.miou, "pixel_accuracy": scores.pixel_accuracy}
+            event["validation_loss"] = pl_module.validation_loss
             event["iou"] = dict(zip(pl_module.classes, (float(value) for value in scores.iou), strict=True))
         self.run.add_event(event)
         self.report(self._where(trainer, pl_module) | {"phase": "epoch", **event})
@@ -242,7 +243,10 @@ class Checkpoints(Checkpoint):
             self._keep_as_best()
 
     def _save(self, trainer: pl.Trainer) -> None:
+        self.run.check_claim()
         start = time.monotonic()
+        if self.ranks.is_first and self.run.last_checkpoint.exists():
+            atomic.duplicate(self.run.last_checkpoint, self.run.previous_checkpoint)
         trainer.save_checkpoint(self.run.last_checkpoint)
         self._saved = time.monotonic()
         self._saving = self._saved - start

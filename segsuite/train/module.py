@@ -16,6 +16,7 @@ from segsuite.datasets.loader import ResumableLoader
 from segsuite.datasets.on_device import DeviceData
 from segsuite.losses.effective_batch import EffectiveBatch, within
 from segsuite.losses.full_resolution import LowLogits
+from segsuite.losses.of_images import losses_of_images
 from segsuite.metrics.confusion import confusion_matrix, predict
 from segsuite.metrics.scores import Scores
 from segsuite.models.network import SegmentationNetwork
@@ -57,7 +58,10 @@ class SegmentationModule(pl.LightningModule):
         self._matrices = frozenset(id(parameter) for parameter in network.parameters() if parameter.ndim > 1)
         self.classes, self.settings, self.total_steps = tuple(classes), settings, total_steps
         self.scores: Scores | None = None
+        self.validation_loss: float | None = None
+        """Mean over the images of the last validation of the loss of each on its own."""
         self._matrix = torch.zeros(len(classes), len(classes), dtype=torch.int64)
+        self._losses = torch.zeros(2, dtype=torch.float64)  # their sum and number
         self.steps = StepState(self.device)
         self._continued: dict[str, float] = {}  # sums of an epoch that a checkpoint was saved in
         self._clock = {"images": 0.0, "seconds": 0.0, "data_seconds": 0.0}
@@ -70,12 +74,15 @@ class SegmentationModule(pl.LightningModule):
         return logits
 
     def on_train_start(self) -> None:
-        """An epoch that is continued in its middle has no start of its own."""
+        """An epoch that is continued in its middle has no start of its own: its sums are those of the checkpoint. Not
+        earlier: a network spread over processes is on its device and restored only now."""
+        self.steps = StepState(self.device, loss_scale=self.trainer.precision == "16-mixed")
+        self.steps.start_epoch(**self._continued)
         self._freeze_or_free_encoder()
 
     def on_train_epoch_start(self) -> None:
         """A new epoch has no scores yet."""
-        self.scores = None
+        self.scores = self.validation_loss = None
         self._freeze_or_free_encoder()
 
     def _freeze_or_free_encoder(self) -> None:
@@ -86,11 +93,6 @@ class SegmentationModule(pl.LightningModule):
         for parameter in self.network.encoder_parameters():
             parameter.requires_grad_(not frozen)
         self.network.encoder.train(not frozen)
-
-    def on_fit_start(self) -> None:
-        """Nothing is known of the steps to come; of those done, what a checkpoint holds."""
-        self.steps = StepState(self.device, loss_scale=self.trainer.precision == "16-mixed")
-        self.steps.start_epoch(**self._continued)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Makes a training batch on the device of what was drawn for it."""
@@ -213,18 +215,23 @@ class SegmentationModule(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """An empty confusion matrix; only finite weights are validated."""
         self.know_all()
-        self._matrix = torch.zeros_like(self._matrix)
+        self._matrix, self._losses = torch.zeros_like(self._matrix), torch.zeros_like(self._losses)
 
     def validation_step(self, batch: list[Batch], batch_idx: int) -> None:
-        """Counts predictions at the labels' own resolution."""
+        """Counts predictions at the labels' own resolution, and sums the losses of the images."""
         for group in batch:
-            prediction_NHW = predict(self(group["image"]))
-            self._matrix += confusion_matrix(prediction_NHW, group["label"], len(self.classes)).to(self._matrix.device)
+            logits_NCHW, labels_NHW = self(group["image"]), group["label"]
+            counts = confusion_matrix(predict(logits_NCHW), labels_NHW, len(self.classes))
+            self._matrix += counts.to(self._matrix.device)
+            losses = losses_of_images(self.loss, logits_NCHW, labels_NHW)
+            self._losses += torch.tensor([float(losses.sum()), float(len(losses))], dtype=torch.float64)
 
     def on_validation_epoch_end(self) -> None:
         """Scores of the whole split from one matrix, never averaged over batches."""
         if not self.trainer.sanity_checking:
             self.scores = Scores(self.ranks.sum(self._matrix).numpy())
+            total, images = self.ranks.sum(self._losses).tolist()
+            self.validation_loss = total / images if images else None
             self.log("val/miou", float(self.scores.miou), sync_dist=True)
 
     def configure_optimizers(self) -> Any:

@@ -8,9 +8,12 @@ import torch
 from torch import nn
 
 from segsuite.datasets.base import SegmentationDataset
-from segsuite.datasets.image_io import write_label
-from segsuite.metrics.confusion import predict
+from segsuite.datasets.image_io import read_mask, write_label
+from segsuite.io.names import file_stem
+from segsuite.metrics.confusion import confusion_matrix, predict
+from segsuite.metrics.scores import Scores
 from segsuite.train.evaluation import AUTOCAST
+from segsuite.train.tracking import Scored, Shown
 
 SAMPLES = 8
 
@@ -36,5 +39,23 @@ def write_predictions(
         image_NCHW = torch.from_numpy(image).permute(2, 0, 1)[None].to(device)
         with torch.autocast(device, AUTOCAST.get(precision), enabled=precision in AUTOCAST):
             prediction_NHW = predict(network(image_NCHW))
-        name = dataset.sample_name(index).replace("/", "-")
-        write_label(folder / f"{name}.png", prediction_NHW[0].to(torch.uint8).cpu().numpy(), dataset.palette)
+        label = prediction_NHW[0].to(torch.uint8).cpu().numpy()
+        write_label(_file(folder, dataset, index), label, dataset.palette)
+
+
+def read_predictions(dataset: SegmentationDataset, indices: Sequence[int], folder: Path, count: int) -> list[Scored]:
+    """Up to `count` of the images that `write_predictions` has predicted, with their scores. Raises DataError."""
+    return [_scored(dataset, index, folder) for index in chosen(chosen(indices), count)]
+
+
+def _scored(dataset: SegmentationDataset, index: int, folder: Path) -> Scored:
+    image, label = dataset.read(index)
+    prediction = read_mask(_file(folder, dataset, index))
+    of_one = (torch.from_numpy(prediction)[None].long(), torch.from_numpy(label)[None])
+    scores = Scores(confusion_matrix(*of_one, dataset.num_classes).numpy())
+    named = {"miou": scores.miou, "pixel_accuracy": scores.pixel_accuracy}
+    return Scored(Shown(dataset.sample_name(index), image, label), prediction, named)
+
+
+def _file(folder: Path, dataset: SegmentationDataset, index: int) -> Path:
+    return folder / f"{file_stem(dataset.sample_name(index))}.png"

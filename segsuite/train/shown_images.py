@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
+from segsuite.config.tracking import is_shown
 from segsuite.io.wandb_environment import first_line
 from segsuite.metrics.confusion import predict
 from segsuite.train.evaluation import AUTOCAST
@@ -54,13 +55,3 @@ class ShownImages(Callback):
             prediction_NHW = predict(module.network(image_NCHW))
         label: NDArray[np.uint8] = prediction_NHW[0].to(torch.uint8).cpu().numpy()
         return label
-
-
-def is_shown(done: int, epochs: int, validate_every: int, times: int) -> bool:
-    """Whether the validation after `done` of `epochs` epochs is one of `times` that are spread evenly; the last is.
-
-    >>> [done for done in range(2, 21, 2) if is_shown(done, 20, 2, times=3)]
-    [8, 14, 20]
-    """
-    before = max(0, done - validate_every)
-    return done * times // epochs > before * times // epochs

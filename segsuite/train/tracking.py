@@ -19,6 +19,7 @@ from segsuite.config import TrialSettings
 from segsuite.config.tracking import axis_key
 from segsuite.errors import EXIT_FAILED, EXIT_PREEMPTED, Preempted, SmallerBatch
 from segsuite.families import resolve
+from segsuite.io import trial_warnings
 from segsuite.io.wandb_environment import first_line
 
 Report = Callable[[dict[str, Any]], None]
@@ -55,6 +56,15 @@ class Shown:
     label: NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Scored:
+    """An image with the prediction of the scored checkpoint, class ids (H, W), and its scores."""
+
+    shown: Shown
+    prediction: NDArray[np.uint8]
+    scores: Mapping[str, float]
+
+
 class Tracker:
     """What every tracker is; this one tracks nothing. No method raises, none touches a global random generator."""
 
@@ -68,6 +78,9 @@ class Tracker:
     def start(self) -> None:
         """Begins, or continues what an earlier attempt began."""
 
+    def described(self, manifest: Mapping[str, Any]) -> None:
+        """What the attempt runs with is known: what manifest.json holds."""
+
     def epoch(self, event: Mapping[str, Any]) -> None:
         """An epoch is done: its line in events.jsonl."""
 
@@ -76,6 +89,9 @@ class Tracker:
 
     def predictions(self, names: Sequence[str], labels: Sequence[NDArray[np.uint8]], palette: Palette) -> None:
         """Predicted class ids (H, W) of the images of `truth`."""
+
+    def scored(self, read: Callable[[int], Sequence[Scored]], classes: Sequence[str]) -> None:
+        """The trial was scored: `read` gives up to so many of the images that samples/ holds."""
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The trial has a result: what result.json holds."""
@@ -116,7 +132,8 @@ class Tracker:
         return not failed and not thread.is_alive()
 
     def warn(self, text: str) -> None:
-        """Says so once an attempt, in one line; what follows is most often of the same cause."""
+        """Says so once an attempt, in one line; what follows is most often of the same cause. All of it is recorded."""
+        trial_warnings.note(self.subject.folder, text)
         if not self._warned:
             self._warned = True
             self._report({"phase": "warning", "warning": f"{text}; the training goes on, its files are complete"})
@@ -144,10 +161,12 @@ def epoch_values(event: Mapping[str, Any]) -> dict[str, float | int]:
         "epoch": event["epoch"],
         "trainer/global_step": event["step"],
         "train/loss": event.get("loss"),
+        "train/gradient_norm": event.get("gradient_norm"),
         "train/learning_rate": event.get("learning_rate"),
         "train/images_per_second": event.get("images_per_second"),
         "train/seconds": event.get("seconds"),
         "memory/peak_bytes": event.get("peak_memory_bytes"),
+        "val/loss": event.get("validation_loss"),
         "val/miou": event.get("miou"),
         "val/pixel_accuracy": event.get("pixel_accuracy"),
     }

@@ -1,22 +1,25 @@
-"""Mirrors a trial to Weights & Biases: one run a trial, its id the trial's, so that a resumed trial continues it.
+"""Mirrors a trial to Weights & Biases: one run a trial of an experiment, so that a resumed trial continues it.
 
 Written against wandb 0.31. Never passes `step=` to log: wandb drops what comes with a smaller step than before, which a
 resumed trial does. Epochs that are run again therefore stand twice in the history; the later row is the valid one.
 """
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segsuite.config.tracking import Wandb
+from segsuite.config.tracking import CLASS_TABLE, PREDICTION_TABLE, PREDICTIONS, Wandb
 from segsuite.errors import EXIT_PREEMPTED
 from segsuite.io import store, wandb_environment
 from segsuite.io.wandb_environment import first_line
 from segsuite.train.tracking import (
     Palette,
     Report,
+    Scored,
     Shown,
     Subject,
     Tracker,
@@ -27,7 +30,6 @@ from segsuite.train.tracking import (
 
 VOID = 255
 STEP = "trainer/global_step"
-CLASS_TABLE = "final/per_class"
 
 
 class WandbTracker(Tracker):
@@ -38,7 +40,8 @@ class WandbTracker(Tracker):
         self.settings: Wandb = subject.settings.wandb
         self._run: Any = None
         self._pending: dict[str, Any] = {}
-        self._labels: dict[int, str] = {}
+        self._shown: dict[str, Shown] = {}
+        self._classes: Sequence[str] = ()
 
     def start(self) -> None:
         """Opens the run; a mode that does not work is followed by offline."""
@@ -82,10 +85,10 @@ class WandbTracker(Tracker):
         return wandb.init(
             project=project,
             entity=entity,
-            id=subject.id,
+            id=wandb_environment.run_id(subject.experiment, subject.id),
             resume="allow",
             name=wandb_environment.shortened(f"{subject.arm}, seed {subject.seed}"),
-            group=wandb_environment.shortened(subject.arm),
+            group=wandb_environment.group(subject.experiment, subject.arm),
             job_type="train",
             tags=list(dict.fromkeys((subject.experiment, *self.settings.tags))),
             dir=subject.folder,
@@ -96,9 +99,25 @@ class WandbTracker(Tracker):
     def _begin(self) -> None:
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP)
+        # Summaries hold the last value unless told otherwise; tables of runs are sorted by them.
+        for metric, summary in (("val/miou", "max"), ("val/loss", "min")):
+            self._run.define_metric(metric, step_metric=STEP, summary=summary)
         # What a killed attempt had told wandb in its last seconds may not have reached the disk.
         for event in last_seconds(store.events(self.subject.folder), 2 * wandb_environment.FLUSH_SECONDS):
             self._run.log(epoch_values(event))
+
+    def described(self, manifest: Mapping[str, Any]) -> None:
+        """Code and data in the config; the dataset as an artifact that the run uses, of facts and no image."""
+        self._safely("W&B: noting code and data", lambda: self._note(manifest))
+
+    def _note(self, manifest: Mapping[str, Any]) -> None:
+        code, dataset = manifest.get("code") or {}, manifest.get("dataset") or {}
+        facts = {"commit": code.get("commit"), "sources": code.get("sources_sha256")}
+        facts["data_fingerprint"] = manifest.get("dataset_fingerprint")
+        # A later attempt may run with other code.
+        self._run.config.update({key: value for key, value in facts.items() if value}, allow_val_change=True)
+        if dataset:
+            use(self._run, dataset_artifact({**dataset, "fingerprint": facts["data_fingerprint"]}))
 
     def epoch(self, event: Mapping[str, Any]) -> None:
         """One row of the history, with the images that were made in this epoch."""
@@ -106,37 +125,37 @@ class WandbTracker(Tracker):
         self._safely("W&B: logging an epoch", lambda: self._run.log(row))
 
     def truth(self, shown: Sequence[Shown], classes: Sequence[str]) -> None:
-        """Photos as JPEG, ground truth as lossless masks; not again when a trial is continued."""
-        self._labels = {**dict(enumerate(classes)), VOID: "void"}
-        if shown and not store.events(self.subject.folder):
-            self._safely("W&B: making images", lambda: self._add("samples/truth", [self._photo(s) for s in shown]))
+        """Kept for the images of `predictions`."""
+        self._shown = {sample.name: sample for sample in shown}
+        self._classes = classes
 
     def predictions(self, names: Sequence[str], labels: Sequence[NDArray[np.uint8]], palette: Palette) -> None:
-        """Predictions in the dataset's colours as PNG, the class ids as lossless masks."""
+        """Each photo as JPEG, with ground truth and prediction as lossless masks of class ids: one can be laid over the
+        other and both over the photo. Logged with the epoch that they belong to."""
 
         def make() -> None:
-            colours = np.zeros((256, 3), dtype=np.uint8)
-            colours[: len(palette)] = palette
-            images = [self._prediction(name, label, colours) for name, label in zip(names, labels, strict=True)]
-            self._add("samples/prediction", images)
+            shown = zip(names, labels, strict=True)
+            images = [picture(self._shown[name], label, self._classes) for name, label in shown]
+            self._pending[PREDICTIONS] = images
 
         self._safely("W&B: making images", make)
 
-    def _add(self, key: str, images: list[Any]) -> None:
-        self._pending[key] = images
+    def scored(self, read: Callable[[int], Sequence[Scored]], classes: Sequence[str]) -> None:
+        """One table of predictions of the scored checkpoint, with a row an image."""
 
-    def _photo(self, sample: Shown) -> Any:
-        import wandb
+        def log() -> None:
+            import wandb
 
-        image = sample.image if sample.image.dtype == np.uint8 else (255 * sample.image).round().astype(np.uint8)
-        masks = {"ground_truth": {"mask_data": sample.label, "class_labels": self._labels}}
-        return wandb.Image(np.ascontiguousarray(image), caption=sample.name, masks=masks, file_type="jpg")
+            found = read(self.images)
+            scores = list(found[0].scores) if found else []
+            rows = [
+                [one.shown.name, picture(one.shown, one.prediction, classes), *(one.scores[score] for score in scores)]
+                for one in found
+            ]
+            self._run.log({PREDICTION_TABLE: wandb.Table(columns=["image", "prediction", *scores], data=rows)})
 
-    def _prediction(self, name: str, label: NDArray[np.uint8], colours: NDArray[np.uint8]) -> Any:
-        import wandb
-
-        masks = {"prediction": {"mask_data": label, "class_labels": self._labels}}
-        return wandb.Image(colours[label], caption=name, masks=masks, file_type="png")
+        if self.images:
+            self._safely("W&B: logging the table of predictions", log)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """The per-class table, the checkpoint if asked for, and the summary, whose `complete` comes last."""
@@ -157,7 +176,7 @@ class WandbTracker(Tracker):
 
         name = "best" if result["scored"]["checkpoint"] == "best" else "last"
         metadata = {"miou": result["scores"]["miou"], "split": result["scored"]["split"], "epochs": result["epochs"]}
-        artifact = wandb.Artifact(f"checkpoint-{self.subject.id}", type="model", metadata=metadata)
+        artifact = wandb.Artifact(f"checkpoint-{self._run.id}", type="model", metadata=metadata)
         # Immutable: uploaded from where it lies. It is not written again once there is a result.
         path = self.subject.folder / "checkpoints" / f"{name}.ckpt"
         artifact.add_file(str(path.resolve()), name=path.name, policy="immutable", skip_cache=True)
@@ -176,6 +195,42 @@ class WandbTracker(Tracker):
     def _safely(self, doing: str, call: Any, seconds: float = 60.0) -> None:
         if self._run is not None:
             self.safely(doing, call, seconds)
+
+
+def picture(sample: Shown, prediction: NDArray[np.uint8], classes: Sequence[str]) -> Any:
+    """A wandb.Image: the photo as JPEG, with ground truth and prediction as masks."""
+    import wandb
+
+    image = sample.image if sample.image.dtype == np.uint8 else (255 * sample.image).round().astype(np.uint8)
+    labels = {**dict(enumerate(classes)), VOID: "void"}
+    masks = {
+        name: {"mask_data": mask, "class_labels": labels}
+        for name, mask in (("ground_truth", sample.label), ("prediction", prediction))
+    }
+    # In a table the classes stand for the labels of the masks.
+    named = [{"id": number, "name": name} for number, name in labels.items()]
+    photo = np.ascontiguousarray(image)
+    return wandb.Image(photo, caption=sample.name, masks=masks, classes=named, file_type="jpg")
+
+
+def dataset_artifact(facts: Mapping[str, Any]) -> Any:
+    """The dataset as an artifact: one small file of facts, the same for all trials with the same data, whose versions
+    are then one."""
+    import wandb
+
+    name = re.sub(r"[^\w.-]", "-", f"dataset-{facts['name']}")
+    artifact = wandb.Artifact(name, type="dataset", metadata=dict(facts))
+    with artifact.new_file("dataset.json") as file:
+        json.dump(facts, file, indent=1, sort_keys=True)
+    return artifact
+
+
+def use(run: Any, artifact: Any) -> None:
+    """Marks an artifact as used by a run. The public `use_artifact` refuses offline what the log can hold."""
+    if hasattr(run, "_log_artifact"):
+        run._log_artifact(artifact, aliases=[], is_user_created=True, use_after_commit=True)
+    else:
+        run.use_artifact(artifact)
 
 
 def last_seconds(events: Sequence[Mapping[str, Any]], seconds: float) -> list[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """The datasets and loaders of a trial."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -40,10 +40,18 @@ class TrialData:
     on_device: DeviceData | None = None
     """The training images, where the device has them and makes their batches."""
 
+    images: dict[str, int] = field(default_factory=dict)
+    """Images of each split that the trial uses."""
+
     @property
     def num_classes(self) -> int:
         """Number of classes without void."""
         return len(self.classes)
+
+    def facts(self, settings: TrialSettings) -> dict[str, Any]:
+        """What the manifest says of the data beside their fingerprint. No paths: the same on every machine."""
+        options = settings.data.model_dump(mode="json", exclude={"name", "root"})
+        return {"name": settings.data.name, "classes": list(self.classes), "images": self.images, "settings": options}
 
 
 def build_data(
@@ -108,6 +116,7 @@ def build_data(
             datasets[scored].fingerprint(),
         ),
         on_device,
+        {split: overfit or len(dataset) for split, dataset in datasets.items()},
     )
 
 

@@ -11,13 +11,17 @@ import os
 import runpy
 import socket
 import sys
+import tempfile
 from typing import Any
 
 import numpy as np
 import torch
 
-import segsuite.encoders.library
-import segsuite.trial  # noqa: F401  # and not wandb: while it is imported it takes down the process's id
+import segsuite.encoders.library  # what networks are made of, which a trial imports late
+import segsuite.trial  # noqa: F401
+
+# Libraries that take something down of their process while they are imported. wandb: its id, and temporary folders.
+NOT_BEFORE_A_FORK = ("wandb",)
 
 
 def main() -> int:
@@ -49,7 +53,12 @@ def what_a_fork_would_break() -> str:
     """Why trials cannot be forked from this process; empty when they can.
 
     A thread is lost in a fork, unless its library ends it before, as OpenBLAS does: so this is looked at after a fork.
+    A temporary file or folder is deleted by the first forked process that ends, and missing for all that follow.
     """
+    if imported := [name for name in NOT_BEFORE_A_FORK if name in sys.modules]:
+        return f"{imported[0]} is imported already"
+    if temporary := temporary_files():
+        return f"a library made {temporary[0]} when it was imported"
     if (probe := os.fork()) == 0:
         os._exit(0)
     os.waitpid(probe, 0)
@@ -57,6 +66,13 @@ def what_a_fork_would_break() -> str:
     if threads > 1:
         return f"a library started {threads - 1} threads when it was imported"
     return "CUDA is in use already" if torch.cuda.is_initialized() else ""  # type: ignore[no-untyped-call]
+
+
+def temporary_files() -> list[str]:
+    """The temporary files and folders that are deleted when this process, or one forked from it, ends."""
+    kinds = (tempfile.TemporaryDirectory, tempfile._TemporaryFileWrapper)
+    # The type and not isinstance: that would ask some objects, such as lazy modules, for their __class__.
+    return [str(one.name) for one in gc.get_objects() if issubclass(type(one), kinds)]
 
 
 def fork_for_the_launcher() -> int:

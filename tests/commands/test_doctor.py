@@ -201,3 +201,10 @@ def test_what_is_needed_of_finished_trials_is_not_reckoned(tmp_path: Path, monke
     monkeypatch.setattr(site, "is_here", lambda: False)
     main(["doctor", str(path)])
     assert asked == [2]
+
+
+def test_the_last_line_counts_in_plurals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Check("a", level, "", "") for level in ("problem", "problem", "warning", "ok", "ok")]  # type: ignore[arg-type]
+    monkeypatch.setattr("segsuite.commands.doctor._checks", lambda *_: found)
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "2 problems, 1 warning, 2 ok"

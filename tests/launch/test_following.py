@@ -56,7 +56,7 @@ def test_why_as_json(path: Path, trials: tuple[Trial, ...], capsys: pytest.Captu
 
 def test_nothing_to_explain_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["why", str(write_experiment(tmp_path))]) == 0
-    assert capsys.readouterr().out == "no trial has ended without a result\n"
+    assert capsys.readouterr().out == "no trial has ended without a result, none has a warning\n"
 
 
 def test_an_id_that_is_none_names_the_nearest(

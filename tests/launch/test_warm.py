@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -177,6 +179,29 @@ def test_a_pool_that_has_imported_other_code_forks_nothing(tmp_path: Path) -> No
     assert pool.start(tmp_path, {}, (0, 1, 2)) is None
     (said,) = warnings
     assert said.startswith("no warm pool: the code of segsuite has changed since this run began")
+
+
+def test_what_a_pool_imports_leaves_nothing_that_the_first_child_would_take_down() -> None:
+    # timm imports wandb, whose temporary folder went with the first trial: those that followed lost their images.
+    code = "import sys, segsuite.trial.nursery as pool\nprint(pool.what_a_fork_would_break(), 'wandb' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment(SLOT), capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (" False\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import tempfile\nkept = tempfile.TemporaryDirectory('-kept')\n", r"a library made \S+-kept when"),
+        ("import tempfile\nkept = tempfile.NamedTemporaryFile(suffix='-kept')\n", r"a library made \S+-kept when"),
+        ("import wandb\n", "wandb is imported already"),
+    ],
+    ids=["folder", "file", "wandb"],
+)
+def test_a_pool_whose_temporary_files_the_first_child_would_delete_is_refused(
+    tmp_path: Path, code: str, said: str
+) -> None:
+    assert re.match(rf"no warm pool: {said}", refusal(tmp_path, code))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from segsuite.experiment import Trial
 from segsuite.report.answers import find_answers, listed
 from segsuite.report.gather import gather
 from segsuite.stats import compare, inseparable_from_best
-from tests.report.runs import GRID, GRID_BASELINE, experiment_in, finish
+from tests.report.runs import GRID, GRID_BASELINE, experiment_in, fail, finish
 
 
 def spread(trial: Trial) -> float:
@@ -72,6 +72,18 @@ def test_an_unfinished_experiment_is_preliminary(tmp_path: Path) -> None:
     experiment = experiment_in(tmp_path)
     finish(experiment, spread, only=lambda trial: trial.seed < 2)
     assert find_answers(gather(experiment)).sentence.startswith("Preliminary, 6 of 9 trials finished. ")
+
+
+@pytest.mark.parametrize(("seeds", "words"), [((0, 1, 2), "3 of 3"), ((1,), "1 of 3")])
+def test_an_arm_that_diverged_is_said_to_have(tmp_path: Path, seeds: tuple[int, ...], words: str) -> None:
+    experiment = experiment_in(tmp_path)
+    ended = [trial for trial in experiment.trials if "transposed" in trial.arm and trial.seed in seeds]
+    finish(experiment, only=lambda trial: trial not in ended)
+    for trial in ended:
+        fail(trial)
+    sentence = find_answers(gather(experiment)).sentence
+    assert f"transposed_k4 diverged in {words} seeds." in sentence
+    assert ("Nothing can be said yet" in sentence) == (len(seeds) == 1)
 
 
 def test_nothing_finished_is_no_answer(tmp_path: Path) -> None:

@@ -104,7 +104,14 @@ def _apply(record: Any, run: OfflineRun) -> None:
         run.files += [file.path for file in record.files.files]
     elif kind == "artifact":
         contents = [(entry.path, entry.local_path) for entry in record.artifact.manifest.contents]
-        run.artifacts.append({"name": record.artifact.name, "type": record.artifact.type, "contents": contents})
+        run.artifacts.append(
+            {
+                "name": record.artifact.name,
+                "type": record.artifact.type,
+                "contents": contents,
+                "used": record.artifact.use_after_commit,
+            }
+        )
     elif kind in ("output", "output_raw"):
         run.output.append(getattr(record, kind).line)
     elif kind == "preempting":

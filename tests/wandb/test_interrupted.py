@@ -15,7 +15,7 @@ from segsuite.launch.slots import Slot
 from segsuite.launch.warm import Pool
 from segsuite.train.wandb_tracker import WandbTracker, last_seconds
 from tests.wandb import offline_log
-from tests.wandb.scenarios import IDENTIFIER, REPOSITORY, command, environment, event, python, subject
+from tests.wandb.scenarios import IDENTIFIER, REPOSITORY, RUN, command, environment, event, python, subject
 
 BODY = """
 from segsuite.train.tracking import tracked
@@ -56,7 +56,7 @@ def test_what_a_kill_may_have_lost_is_told_again(folder: Path, tmp_path: Path) -
     python(attempt(folder, 0, 3, "os.kill(os.getpid(), 9)"), tmp_path)  # at once: nothing is flushed
     python(attempt(folder, 3, 4, "tracker.finish(result())"), tmp_path)
     _, second = offline_log.folders(folder)
-    assert offline_log.wait(second).id == IDENTIFIER
+    assert offline_log.wait(second).id == RUN
     assert logged_epochs(second)[:4] == [0, 1, 2, 3]
 
 
@@ -86,7 +86,7 @@ def test_two_trials_in_one_process_are_two_runs(folder: Path, tmp_path: Path) ->
     assert done.stdout == "", done.stdout
     for other in others:
         run = offline_log.wait(offline_log.folders(other)[0])
-        assert (run.id, len({row["epoch"] for row in run.history if "epoch" in row})) == (other.name, 4)
+        assert (run.id, len({row["epoch"] for row in run.history if "epoch" in row})) == (f"tiny-{other.name}", 4)
 
 
 def test_settings_are_new_each_time(tmp_path: Path) -> None:

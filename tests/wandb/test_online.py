@@ -9,7 +9,7 @@ import pytest
 
 from tests.wandb import offline_log
 from tests.wandb.backend import API_KEY, Backend
-from tests.wandb.scenarios import IDENTIFIER, REPOSITORY, command, environment, python
+from tests.wandb.scenarios import REPOSITORY, RUN, command, environment, python
 from tests.wandb.test_interrupted import attempt
 
 CLOSED = "http://127.0.0.1:9"  # the discard port: refused at once
@@ -31,9 +31,9 @@ def epochs_of(rows: list[dict[str, object]]) -> list[object]:
 def test_auto_with_a_key_is_online(server: Backend, folder: Path, tmp_path: Path) -> None:
     values = server.environment() | {"WANDB_MODE": "auto"}
     done = python(whole(folder), tmp_path, **values)
-    run = server.runs[IDENTIFIER]
+    run = server.runs[RUN]
     assert (done.stdout, run.state, epochs_of(run.history)) == ("", "finished", [0, 1, 2, 3])
-    assert (run.group, run.tags, run.job_type) == ("upsampler=nearest_conv", ["tiny"], "train")
+    assert (run.group, run.tags, run.job_type) == ("tiny: upsampler=nearest_conv", ["tiny"], "train")
     assert (run.values["upsampler"], run.values["settings"]["seed"]) == ("nearest_conv", 3)
     assert (run.summary["final/miou"], run.summary["complete"]) == (0.75, 1)
     assert {Path(name).suffix for name in run.files if name.startswith("media/")} == {".jpg", ".png", ".json"}
@@ -44,7 +44,7 @@ def test_a_key_in_the_netrc_is_found_without_asking_anybody(server: Backend, fol
     (tmp_path / "netrc").write_text(f"machine {urlparse(server.url).netloc}\n  login user\n  password {API_KEY}\n")
     (tmp_path / "netrc").chmod(0o600)
     done = python(whole(folder, images=0), tmp_path, WANDB_BASE_URL=server.url)
-    assert (done.stdout, server.runs[IDENTIFIER].state) == ("", "finished")
+    assert (done.stdout, server.runs[RUN].state) == ("", "finished")
 
 
 def test_auto_without_a_key_is_offline_and_asks_no_server(server: Backend, folder: Path, tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_auto_without_a_key_is_offline_and_asks_no_server(server: Backend, folde
 def test_a_preempted_trial_is_continued_in_the_same_run(server: Backend, folder: Path, tmp_path: Path) -> None:
     values = server.environment()
     python(attempt(folder, 0, 2, "raise Preempted('stopped')"), tmp_path, **values)
-    run = server.runs[IDENTIFIER]
+    run = server.runs[RUN]
     assert (run.state, run.exit_code) == ("preempted", 75)
     python(attempt(folder, 2, 4, "tracker.finish(result())"), tmp_path, **values)
-    assert list(server.runs) == [IDENTIFIER]
+    assert list(server.runs) == [RUN]
     assert set(epochs_of(run.history)) == {0, 1, 2, 3}
     assert [row["_step"] for row in run.history] == sorted({row["_step"] for row in run.history})
     assert (run.exit_code, run.summary["complete"]) == (0, 1)
@@ -84,7 +84,7 @@ def test_a_server_that_refuses_means_offline_with_one_warning(server: Backend, f
     done = python(whole(folder), tmp_path, **server.environment() | {"WANDB_INIT_TIMEOUT": "3"})
     assert (done.returncode, len(warnings(done))) == (0, 1), done.stdout
     run = offline_log.wait(offline_log.folders(folder)[0])
-    assert (run.id, run.exit_code, epochs_of(run.history)) == (IDENTIFIER, 0, [0, 1, 2, 3])
+    assert (run.id, run.exit_code, epochs_of(run.history)) == (RUN, 0, [0, 1, 2, 3])
 
 
 def test_a_malformed_key_means_offline_with_one_warning(server: Backend, folder: Path, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_server_that_dies_does_not_hold_up_a_training(server: Backend, folder:
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    server.wait(lambda: server.runs[IDENTIFIER].history)
+    server.wait(lambda: server.runs[RUN].history)
     server.stop()
     started = time.monotonic()
     told, _ = process.communicate("\n", timeout=120)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from segsuite.experiment import Experiment, load
+from segsuite.io import trial_warnings
 from segsuite.launch.freeze import freeze
+from segsuite.launch.wandb_sync import run_of
 from tests.wandb.backend import Backend
 from tests.wandb.scenarios import REPOSITORY, environment, python
 from tests.wandb.test_interrupted import attempt
@@ -62,12 +64,29 @@ def test_all_that_was_logged_arrives(server: Backend, experiment: Experiment) ->
     done = segsuite("wandb-sync", experiment, **server.environment())
     assert done.returncode == 0, done.stderr
     assert all("uploaded 1 log " in row and row.endswith("complete") for row in rows(done))
-    assert set(server.runs) == {trial.id for trial in experiment.trials}
+    assert set(server.runs) == {run_of(trial) for trial in experiment.trials}
     for run in server.runs.values():
-        assert (run.state, run.summary["complete"], run.group) == ("finished", 1, "upsampler=nearest_conv")
+        assert (run.state, run.summary["complete"], run.group) == ("finished", 1, "tiny: upsampler=nearest_conv")
         assert [row["epoch"] for row in run.history if "epoch" in row] == [0, 1, 2, 3]
         assert {Path(name).suffix for name in run.files if name.startswith("media/")} == {".jpg", ".png", ".json"}
-    assert [one["state"] for one in server.artifacts.values()] == ["COMMITTED"] * 2
+    assert [one["state"] for one in server.artifacts.values()] == ["COMMITTED"] * 6
+    assert sorted(one["type"] for one in server.artifacts.values()) == ["dataset"] * 2 + ["run_table"] * 4
+
+
+def test_two_experiments_that_share_a_trial_have_a_run_each(server: Backend, experiment: Experiment) -> None:
+    # Each trained the common baseline; the run of the one that ended last replaced the other's.
+    other = experiment.path.with_name("other.yaml")
+    other.write_text(experiment.path.read_text().replace("name: tiny", "name: other"))
+    shared = experiment.trials[0], load(other).trials[0]
+    assert shared[0].id == shared[1].id
+    for trial in shared:
+        freeze(trial)
+        code = f"whole_trial(Path({str(trial.folder)!r}), images=0, experiment={trial.experiment!r})"
+        assert python(code, other.parent, **server.environment()).stdout == ""
+    assert {(run.name, run.group) for run in server.runs.values()} == {
+        (f"{name}-{shared[0].id}", f"{name}: upsampler=nearest_conv") for name in ("tiny", "other")
+    }
+    assert [len(run.history) for run in server.runs.values()] == [5, 5]  # four epochs and the table of classes
 
 
 @pytest.mark.slow
@@ -103,7 +122,7 @@ def test_the_parts_of_a_continued_trial_become_one_run(server: Backend, experime
     assert done.returncode == 0, done.stderr
     assert "uploaded 2 logs" in rows(done)[0]
     assert "not started" in rows(done)[1]
-    run = server.runs[first.id]
+    run = server.runs[run_of(first)]
     assert {row["epoch"] for row in run.history if "epoch" in row} == {0, 1, 2, 3}
     assert (run.state, run.summary["complete"]) == ("finished", 1)
 
@@ -115,8 +134,8 @@ def test_a_table_whose_staged_file_is_gone_is_made_again(server: Backend, experi
     done = segsuite("wandb-sync", experiment, **server.environment())
     assert done.returncode == 0, done.stdout + done.stderr
     assert all("logged the rest from its files" in row for row in rows(done))
-    committed = [one["run"] for one in server.artifacts.values() if one["state"] == "COMMITTED"]
-    assert sorted(committed) == sorted(trial.id for trial in experiment.trials)
+    tables = [one for one in server.artifacts.values() if one["type"] == "run_table" and one["state"] == "COMMITTED"]
+    assert sorted(one["run"] for one in tables) == sorted(2 * [run_of(trial) for trial in experiment.trials])
 
 
 @pytest.mark.slow
@@ -124,9 +143,42 @@ def test_a_trial_that_was_never_tracked_is_logged_from_its_files(server: Backend
     track(experiment, WANDB_MODE="disabled")
     done = segsuite("wandb-sync", experiment, **server.environment())
     assert done.returncode == 0, done.stdout + done.stderr
+    # Pictures of the training are in no file of ours.
+    assert all(row.endswith("complete but for pictures") for row in rows(done))
+    assert done.stderr.count("the predictions shown at epochs 0, 1, 2, 3; no log has them") == 2
+    assert all("final/predictions" in run.summary for run in server.runs.values())
     for run in server.runs.values():
         assert {row["epoch"] for row in run.history if "epoch" in row} == {0, 1, 2, 3}
         assert (run.state, run.summary["final/miou"]) == ("finished", 0.75)
+
+
+@pytest.mark.slow
+def test_images_that_never_reached_the_log_are_missed_and_said_to_be_lost(
+    server: Backend, experiment: Experiment
+) -> None:
+    # What was asked for was only what lies in the local log: a run that had lost all its images was "complete".
+    first = experiment.trials[0]
+    freeze(first)
+    code = f"""
+    from segsuite.train import wandb_tracker
+    wandb_tracker.picture = lambda *_: 1 / 0
+    whole_trial(Path({str(first.folder)!r}))
+    """
+    assert "making images failed" in python(code, experiment.path.parent).stdout
+    assert len(trial_warnings.noted(first.folder)) == 2
+    done = segsuite("wandb-sync", experiment, **server.environment())
+    assert rows(done)[0].endswith("uploaded 1 log, logged the rest from its files  complete but for pictures")
+    assert "final/predictions" in server.runs[run_of(first)].summary
+    assert len(trial_warnings.noted(first.folder)) == 2
+
+
+@pytest.mark.slow
+def test_a_run_found_complete_has_no_warnings_any_more(server: Backend, experiment: Experiment) -> None:
+    track(experiment)
+    trial_warnings.note(experiment.trials[0].folder, "W&B: the server does not answer; logging offline")
+    done = segsuite("wandb-sync", experiment, **server.environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert trial_warnings.noted(experiment.trials[0].folder) == []
 
 
 @pytest.mark.slow
@@ -136,7 +188,8 @@ def test_what_stays_missing_is_named_and_the_exit_code_is_1(server: Backend, exp
     done = segsuite("wandb-sync", experiment, **server.environment())
     assert done.returncode == 1
     assert all(row.endswith("INCOMPLETE") for row in rows(done)), done.stdout
-    assert "images or tables, e.g. media/images/" in done.stderr
+    assert "the predictions shown at epochs 0, 1, 2, 3\n" in done.stderr
+    assert "the table of predictions\n" in done.stderr
 
 
 def test_without_a_key_it_says_what_to_do(server: Backend, experiment: Experiment) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from segsuite.config.tracking import is_shown
 from segsuite.experiment import Experiment, load
-from segsuite.train.shown_images import is_shown
+from segsuite.launch.wandb_sync import run_of
 from tests.reliability.trials import digest
 from tests.wandb import offline_log
 from tests.wandb.backend import API_KEY, Backend
@@ -72,10 +73,10 @@ def test_a_preempted_trial_leaves_with_75_and_is_not_finished(tmp_path: Path, se
         [sys.executable, "-m", "segsuite", "run", str(given.path)],
         cwd=REPOSITORY, env=environment(tmp_path, **server.environment()), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    server.wait(lambda: trial.id in server.runs and server.runs[trial.id].history, seconds=90)
+    server.wait(lambda: run_of(trial) in server.runs and server.runs[run_of(trial)].history, seconds=90)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    tracked = server.runs[trial.id]
+    tracked = server.runs[run_of(trial)]
     assert (process.returncode, tracked.state, tracked.exit_code) == (75, "preempted", 75)
     assert not (trial.folder / "result.json").exists()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segsuite.io import atomic, claims
+from segsuite.io.numbers import significant
 from segsuite.launch.doctor import Check, ok, problem, warning
 from segsuite.launch.doctor.neighbour import LENGTH, NAMES, see, win
 
@@ -69,7 +70,7 @@ def _space(there: Path, folder: Path, trials: int) -> Check:
     sizes = [path.stat().st_size for path in folder.glob("*/checkpoints/*.ckpt")]
     size, known = (max(sizes), "as here") if sizes else (ASSUMED_CHECKPOINT_BYTES, "assumed")
     free, one, whole = shutil.disk_usage(there).free, CHECKPOINTS * size, CHECKPOINTS * size * max(1, trials)
-    found = f"{free / 2**30:.1f} GiB free; a checkpoint of {size / 2**30:.2g} GiB {known}"
+    found = f"{free / 2**30:.1f} GiB free; a checkpoint of {significant(size / 2**30)} GiB {known}"
     if free < one:
         return problem("space", found, f"a trial keeps up to {CHECKPOINTS}: free {(one - free) / 2**30:.1f} GiB")
     if free < whole:

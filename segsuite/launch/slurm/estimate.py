@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from segsuite.experiment import Experiment, Trial, plural
 from segsuite.io import store
+from segsuite.io.numbers import significant
 from segsuite.launch.display import duration
 from segsuite.launch.slurm.command import call
 from segsuite.launch.slurm.profile import Profile
@@ -27,8 +28,8 @@ class Cost:
         """One line for people."""
         if not self.finished:
             return f"cost of {plural(self.trials, 'trial')}: unknown: no trial has finished yet"
-        hours = f"{self.seconds / 3600:.2g} h" if self.seconds < 36_000 else f"{self.seconds / 3600:.0f} h"
-        gpus = f", {self.gpu_hours:.3g} GPU-hours" if self.gpu_hours else ""
+        hours = f"{significant(self.seconds / 3600)} h" if self.seconds < 36_000 else f"{self.seconds / 3600:.0f} h"
+        gpus = f", {significant(self.gpu_hours, 3)} GPU-hours" if self.gpu_hours else ""
         each = duration(self.seconds / max(1, self.trials))
         return (
             f"cost of {plural(self.trials, 'trial')}: {hours} in all{gpus}, {each} each "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segsuite.io.numbers import percent
 from segsuite.metrics.groups import FREQUENCY_GROUPS
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Material
@@ -32,7 +33,7 @@ class ClassOrder:
     def ticks(self) -> list[str]:
         """Name and share of each class, as plotly's small HTML."""
         shares = self.scored if self.training is None else self.training
-        return [f"{inert(name)}<br>{100 * share:.2g} %" for name, share in zip(self.names, shares, strict=True)]
+        return [f"{inert(name)}<br>{percent(share)}" for name, share in zip(self.names, shares, strict=True)]
 
     @property
     def told(self) -> str:

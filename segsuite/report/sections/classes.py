@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from segsuite.io.numbers import percent, significant
 from segsuite.report.answers import p_text
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.sections.class_order import ClassOrder, class_order
 from segsuite.report.sections.heatmaps import group_marks, heatmap, heatmap_layout
 from segsuite.report.style import inert, scale, signed
-from segsuite.stats import TWO_WAY, ClassComparison
+from segsuite.stats import TWO_WAY, WITHHELD, ClassComparison
 
 EVIDENCE = 0.05
 
@@ -52,8 +53,11 @@ def _differences(material: Material, compared: tuple[ClassComparison, ...], orde
     )
     if TWO_WAY in kinds:
         caption += "* Benjamini-Hochberg p below 0.05 over all cells. Exploratory: cells suggest where to look. "
-    else:
+    elif kinds != {WITHHELD}:
         caption += "Fewer than 3 seeds: no test. "
+    reasons = dict.fromkeys(one.reason for one in compared if one.kind == WITHHELD)
+    if reasons:
+        caption += f"No test: {'; '.join(reasons)}. "
     return Figure(
         "classes-difference",
         caption + order.told,
@@ -116,12 +120,12 @@ def _bars(order: ClassOrder, shares: tuple[float, ...], name: str, colour: str) 
         "name": name,
         "x": list(range(len(shares))),
         "y": list(shares),
-        "text": [f"{100 * share:.2g}" for share in shares],
+        "text": [significant(100 * share) for share in shares],
         "textposition": "outside",
         "textangle": 0,
         "textfont": {"size": 11},
         "cliponaxis": False,
-        "customdata": [f"{inert(name)}: {100 * share:.3g} %" for name, share in zip(order.names, shares, strict=True)],
+        "customdata": [f"{inert(name)}: {percent(share, 3)}" for name, share in zip(order.names, shares, strict=True)],
         "marker": {"color": colour},
         "hovertemplate": f"%{{customdata}} of the labelled pixels, {name}<extra></extra>",
     }
@@ -142,5 +146,6 @@ def _hover(material: Material, one: ClassComparison) -> str:
     lines.append(signed(one.difference))
     if one.low is not None and one.high is not None:
         lines[-1] += f" ({signed(one.low)} to {signed(one.high)})"
-    p = f"Benjamini-Hochberg {p_text(one.p_bh)}" if one.kind == TWO_WAY else one.kind
+    untested = f"{one.kind}: {one.reason}" if one.reason else one.kind
+    p = f"Benjamini-Hochberg {p_text(one.p_bh)}" if one.kind == TWO_WAY else untested
     return "<br>".join([*lines, inert(p)])

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
+from segsuite.io.numbers import percent
 from segsuite.metrics.groups import FREQUENCY_GROUPS, SIZE_EDGES, SIZE_GROUPS, TAIL_OF_EQUAL_SHARE
 from segsuite.report.answers import listed
 from segsuite.report.gather import TrialRecord, number
@@ -106,7 +107,7 @@ def _members(grouped: Sequence[TrialRecord]) -> list[str]:
 
     def told(name: str) -> str:
         share = number(grouped[0].within("groups", "training_share", name))
-        return name if share is None else f"{name} ({100 * share:.2g} %)"
+        return name if share is None else f"{name} ({percent(share)})"
 
     lines = [
         f"{group.capitalize()}: {', '.join(map(told, classes(grouped[0], group))) or 'none'}"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segsuite.io.numbers import percent
 from segsuite.metrics.curves import curve
 from segsuite.metrics.histograms import Histograms
 from segsuite.report.answers import counted
@@ -33,7 +34,7 @@ def build(material: Material) -> Section | None:
     pixels = reference.label_pixels().sum(axis=0)
     present = [place for place in np.argsort(-pixels, kind="stable").tolist() if pixels[place] > 0]
     drawn = present[-MOST_PANELS:]
-    titles = [f"{inert(reference.classes[place])}, {100 * pixels[place] / pixels.sum():.2g} %" for place in drawn]
+    titles = [f"{inert(reference.classes[place])}, {percent(pixels[place] / pixels.sum())}" for place in drawn]
     curves = {arm: _mean_curves([one for _, one in found], drawn) for arm, found in read.items()}
     figures = [_curves(material, curves, [reference.classes[place] for place in drawn], titles, len(present))]
     note = (

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segsuite.io.numbers import significant
 from segsuite.report.answers import counted, listed
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Figure, Material, Section
@@ -87,7 +88,7 @@ def _diagram(material: Material, diagrams: Mapping[str, Diagram]) -> Figure:
             | {
                 "mode": "lines+markers",
                 "y": _rounded(diagram.accuracy[shown]),
-                "customdata": [f"{100 * share:.2g}" for share in shares],
+                "customdata": [significant(100 * share) for share in shares],
                 "marker": {"color": style.colour, "symbol": style.symbol, "size": 7},
                 "hovertemplate": "%{fullData.name}<br>confidence %{x:.3f}, right %{y:.3f}"
                 "<br>%{customdata} % of the pixels<extra></extra>",

@@ -1,0 +1,22 @@
+"""Numbers as people write them, without an exponent."""
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """`value` to so many significant digits; whole numbers keep theirs.
+
+    >>> significant(99.7), significant(0.000123), significant(1234.5, 3), significant(12.0, 3)
+    ('100', '0.00012', '1234', '12')
+    """
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 10**digits:
+        return f"{value:.0f}"
+    text = f"{rounded:.15f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """
+    >>> percent(0.997), percent(0.1234), percent(0)
+    ('100 %', '12 %', '0 %')
+    """
+    return f"{significant(100 * share, digits)} %"
