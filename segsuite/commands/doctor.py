@@ -80,12 +80,13 @@ def _checks(given: argparse.Namespace, experiment: "Experiment | None") -> Itera
     code = Code(CHECKOUT, profile.python or sys.executable)
     wants_gpu = devices != ["cpu"]
     try:
-        layout = Layout.of(trials[0], profile) if trials else Layout(pack=profile.pack)
+        own = profile.of(trials[0]) if trials else profile
+        layout = Layout.of(trials[0], own) if trials else Layout(pack=profile.pack)
+        place = Place(folder.resolve())
+        command = array_command(place, f"{place.job_prefix}test", "1", 1, profile, code, layout)
     except ConfigError as error:
-        yield problem("devices", error.what, error.advice)
+        yield problem("profile", error.what, error.advice)
         return
-    place = Place(folder.resolve())
-    command = array_command(place, f"{place.job_prefix}test", "1", 1, profile, code, layout)
     yield from site.check_site(profile, folder, command, max(1, len(trials)), wants_gpu, asked)
     if given.on_node:
         yield from check_node(profile, folder, code, wants_gpu)

@@ -36,7 +36,7 @@ def test_an_attempt_that_is_about_to_begin_has_not_lost_its_node(
     assert main(["why", str(cluster.experiment.path), trial.id]) == 0
     assert "why: its job runs on n3, and its Python is about to begin" in capsys.readouterr().out
     assert main(["why", str(cluster.experiment.path)]) == 0
-    assert capsys.readouterr().out == "no trial has ended without a result\n"
+    assert capsys.readouterr().out.startswith("no trial has ended without a result")
 
 
 def test_an_attempt_that_began_after_the_queue_was_asked_is_alive(cluster: Cluster) -> None:

@@ -1,5 +1,6 @@
 """One trial in several processes, on one node and on two, on a real cluster."""
 
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.slow
 PRETENDED = """#!/bin/bash
 [ "$4" = segsuite.trial ] || exit 0
 echo "$SLURM_PROCID $SLURM_LOCALID $SLURM_NTASKS $SLURM_NODEID $MASTER_ADDR $MASTER_PORT" >>"$5/processes"
+cat "$SEGSUITE_STAGED/a.txt" >>"$5/staged"
 sleep "0.$SLURM_PROCID"
 exit CODE
 """
@@ -32,6 +34,7 @@ def test_each_process_of_a_trial_finds_its_place(cluster: Cluster, tmp_path: Pat
         assert {address for *_, address, _ in places} == {"127.0.0.1"}
         (port,) = {port for *_, port in places}
         ports.append(port)
+        assert (trial.folder / "staged").read_text() == "staged\n" * 2
     assert len(set(ports)) == 2
 
 
@@ -46,7 +49,11 @@ def processes(cluster: Cluster, tmp_path: Path, layout: Layout, code: str) -> li
     pretended = tmp_path / "python"
     pretended.write_text(PRETENDED.replace("CODE", code))
     pretended.chmod(0o755)
-    cluster.write_profile(python=str(pretended))
+    (tmp_path / "a.txt").write_text("staged\n")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(tmp_path / "a.txt", "a.txt")
+    stage = {"archive": str(tmp_path / "a.tar"), "to": str(tmp_path / "disk")}
+    cluster.write_profile(python=str(pretended), stage=stage)
     trials = trials_of(write_experiment(tmp_path, seeds=[0, 1]))
     place = Place(tmp_path / "runs" / "tiny")
     place.logs.mkdir(parents=True)

@@ -116,7 +116,9 @@ def _without_answer(probe: Path, job: str) -> Check:
         return problem("node", f"the job has ended and left nothing in {probe.parent}", advice)
     lines = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("srun: ")]
     last = (lines or ["it said nothing"])[-1]
-    return problem("node", f"the job failed: {last[:200]}", "correct python, modules or container of the profile")
+    return problem(
+        "node", f"the job failed: {last[:200]}", "correct python, modules, prologue or container of the profile"
+    )
 
 
 def _seen(answer: dict[str, Any], probe: Path, wants_gpu: bool) -> Iterator[Check]:
