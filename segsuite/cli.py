@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 from segsuite import __version__
 from segsuite.commands import bench, data, doctor, encoders, following, inspecting, listing, reporting, running, schema
@@ -20,10 +20,13 @@ EPILOG = """examples:
   segsuite inspect --checkerboard transposed_k3 nearest_conv
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
+# `--json` is not meant to be `--on`, which has two of its four letters.
+OPTION_LIKENESS = 0.7
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code. Errors of a user are three sentences on standard error, without a traceback."""
-    parser = _parser()
+    parser = build_parser()
     given = parser.parse_args(arguments)
     if given.command is None:
         parser.print_help()
@@ -46,22 +49,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in the same three sentences as every other error, with the nearest command or option."""
 
-    options: ClassVar[set[str]] = set()  # of all commands
-
-    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        self.options.update(name for name in names if name.startswith("--"))
-        return super().add_argument(*names, **settings)
+    def parse_known_args(self, *given: Any) -> Any:  # type: ignore[override]  # as the parsers of commands are called
+        """Nothing is left unknown: what a command does not take is its own error, not that of `segsuite`, which does
+        not know the command's options."""
+        found, unknown = super().parse_known_args(*given)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         given = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]+)", message)
         choices = re.findall(r"[\w-]+", message.partition("choose from")[2])
-        near = nearest(given[1], choices or self.options) if given else None
+        near = None
+        if given is not None and given[1].startswith("-"):
+            options = [name[2:] for name in self._option_string_actions if name.startswith("--")]
+            found = nearest(given[1].strip("-").partition("=")[0], options, OPTION_LIKENESS)
+            near = found and f"--{found}"
+        elif given is not None:
+            near = nearest(given[1], choices)
         advice = f"did you mean '{near}'?" if near else f"`{self.prog} --help` shows what it takes"
         print(f"error: {ConfigError(message, 'the command line', advice)}", file=sys.stderr)
         raise SystemExit(ConfigError.exit_code)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = _Parser(
         prog="segsuite",
         description="Semantic-segmentation experiments: one YAML, many trials, one answer.",

@@ -110,14 +110,15 @@ class SmallerBatch(OutOfMemory):
     exit_code = EXIT_SMALLER_BATCH
 
 
-def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name most like `name` without regard to case, or that begins with it, or None when none is near.
+def nearest(name: str, valid: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The valid name most like `name` without regard to case, or that begins with it, or None when none is near:
+    `likeness` is difflib's ratio, which for short words is better higher.
 
     >>> nearest("bilinar_conv", ["bilinear_conv", "nearest_conv"])
     'bilinear_conv'
     """
     spelling = {other.lower(): other for other in valid}
-    matches = difflib.get_close_matches(name.lower(), spelling, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(name.lower(), spelling, n=1, cutoff=likeness)
     if not matches and len(name) > 1:
         matches = [other for other in spelling if other.startswith(name.lower())]
     return spelling[matches[0]] if matches else None

@@ -67,7 +67,14 @@ class _Dumper(yaml.SafeDumper):
 
 def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     # PyYAML 6.0.3 writes a next-line character outside double quotes as a break, which is read as a space.
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, None if text.isprintable() else '"')
+    style = "'" if _is_word_to_us_alone(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style if text.isprintable() else '"')
+
+
+def _is_word_to_us_alone(text: str) -> bool:
+    """Whether readers of YAML 1.1 take a word for something else: `off` for false, `12:30` for 750, a date."""
+    resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(text[:1], [])
+    return text.lower() in ("y", "n") or any(pattern.match(text) for _, pattern in resolvers)
 
 
 _Dumper.add_representer(str, _quoted)
@@ -245,8 +252,10 @@ class _Checked:
 
 def similar(path: Path) -> str:
     """What to do about a file that is not there: the nearest name in its folder, or the names that are there."""
-    there = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    near = nearest(str(path), there)
+    there = sorted(path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+    # By their names alone: the folders, and the ending, are alike whatever they are.
+    near = nearest(path.stem, [other.stem for other in there], likeness=0.7)
     if near:
-        return f"did you mean {near}?"
-    return f"the folder {path.parent} holds: {', '.join(sorted(there)[:12])}" if there else "check the path"
+        return f"did you mean {next(other for other in there if other.stem == near)}?"
+    listed = ", ".join(str(other) for other in there[:12])
+    return f"the folder {path.parent} holds: {listed}" if there else "check the path"

@@ -15,6 +15,7 @@ import segsuite
 from segsuite.cli import main
 from segsuite.experiment import load
 from segsuite.io import atomic
+from tests.command_options import options_of_commands
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEXT = """\
@@ -198,6 +199,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "command": (["rnu", "small.yaml"], "did you mean 'run'?"),
     "no experiment": (["plan"], "segsuite plan --help"),
     "option": (["plan", "small.yaml", "--jsn"], "did you mean '--json'?"),
+    "another command's option": (["run", "small.yaml", "--json"], "`segsuite run --help` shows"),
+    "a file unlike any": (["plan", "./nothere.yaml"], "the folder . holds: broken.yaml"),
     "missing file": (["plan", "smal.yaml"], "did you mean small.yaml?"),
     "missing folder": (["plan", "nowhere/small.yaml"], "check the path"),
     "a folder": (["plan", "."], "name a YAML file"),
@@ -239,6 +242,23 @@ def test_a_mistake_is_told_with_what_where_and_what_to_do(call: Call, mistake: s
 def test_every_command_tells_of_a_missing_file(call: Call, command: str) -> None:
     found = call(command, "smal.yaml")
     assert (found.code, "did you mean small.yaml?" in found.error) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "data check"])
+def test_a_wrong_root_is_said_once(call: Call, command: str) -> None:
+    """Not once for each split and arm."""
+    data = "data={name: folder, root: ./no, classes: [a, b], images: '{split}/i/*.png', masks: '{split}/m/*.png'}"
+    found = call(*command.split(), "small.yaml", "--set", data)
+    assert (found.code, (found.out + found.error).count("there is no dataset folder")) == (2, 1)
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "status", "report", "data check", "inspect", "bench"])
+def test_only_the_own_options_are_suggested(call: Call, command: str) -> None:
+    options = options_of_commands()
+    own = options[command]
+    for option in sorted(set().union(*options.values())):
+        suggested = re.search(r"did you mean '(--.*)'", call(*command.split(), "x.yaml", f"{option}x").error)
+        assert suggested is None or suggested[1] in own, option
 
 
 def test_an_interrupt_ends_without_a_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

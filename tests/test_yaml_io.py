@@ -1,5 +1,6 @@
 """segsuite.yaml_io: scalars mean what a reader expects, every error has its line, no text can run code or hang."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -249,3 +250,11 @@ def test_a_value_of_set_cannot_bring_in_another_key() -> None:
 def test_numbers_differ_from_yaml_1_1_only_where_it_surprises() -> None:
     text = "{a: 1, b: -2.5, c: 1.0e+3, d: [true, null], e: word}"
     assert read(f"k: {text}")["k"] == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("word", ["off", "on", "yes", "No", "y", "n", "12:30", "2026-01-01", "010", "1_000"])
+def test_words_are_words_to_readers_of_yaml_1_1_too(word: str) -> None:
+    """`deterministic: off` in trial.yaml was False to other programs."""
+    written = yaml_io.to_text({"key": word, "list": [word]})
+    assert yaml.safe_load(written) == {"key": word, "list": [word]}
+    assert re.search(rf"key: ['\"]{word}['\"]", written), written

@@ -33,7 +33,8 @@ def prepared(network: SegmentationNetwork, images_NCHW: Tensor) -> SegmentationN
     """A copy of `network` for evaluation, whose parameters need no gradient.
 
     A batch normalisation that has seen no batch yet scales by chance, and the constant-response index of an untrained
-    decoder would be 1e5: the statistics of such layers become those of `images`, in one batch. Others are kept.
+    decoder would be 1e5: the statistics of such layers become those of `images`, in one batch. Others are kept, and
+    those of which the batch has one value a channel, since that has no variance.
     """
     copied = copy.deepcopy(network).eval().requires_grad_(False)
     fresh = [module for module in copied.modules() if isinstance(module, BATCH_NORMS) and _is_fresh(module)]
@@ -42,12 +43,21 @@ def prepared(network: SegmentationNetwork, images_NCHW: Tensor) -> SegmentationN
         module.train()
         module.momentum = None  # the mean over batches, of which there is one
     if fresh:
+        hooks = [module.register_forward_pre_hook(_keep_without_variance) for module in fresh]
         with torch.inference_mode():
             copied(images_NCHW[:: -(-len(images_NCHW) // CALIBRATED)])
+        for hook in hooks:
+            hook.remove()
     for module, momentum in zip(fresh, momenta, strict=True):
         module.eval()
         module.momentum = momentum
     return copied
+
+
+def _keep_without_variance(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    values_NC = arguments[0]
+    if values_NC.numel() == values_NC.shape[1]:
+        module.eval()
 
 
 def _is_fresh(module: nn.Module) -> bool:

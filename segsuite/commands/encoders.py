@@ -9,6 +9,7 @@ from segsuite.encoders import TABLE, Row, check_encoder_name, dilatable, row_of
 from segsuite.errors import EXIT_DONE
 
 COLUMNS = ("name", "family", "library", "strides", "channels", "output strides", "licence")
+LEAVE = ("channels", "strides", "family")
 UNPROVED = "not in the table: unproved"
 
 
@@ -26,7 +27,7 @@ def _encoders(given: argparse.Namespace) -> int:
         if given.json:
             print(json.dumps([_described(name, row) for name, row in TABLE.items()], indent=1))
         else:
-            print_rows(COLUMNS, [_cells(name, row) for name, row in TABLE.items()])
+            print_rows(COLUMNS, [_cells(name, row) for name, row in TABLE.items()], LEAVE)
             print("`segsuite encoders NAME` says more; any other name of smp or timm can be taken, unproved.")
         return EXIT_DONE
     check_encoder_name(given.name)

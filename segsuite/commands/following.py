@@ -13,6 +13,7 @@ from segsuite.errors import EXIT_DONE
 
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
+    from segsuite.launch.log_lines import Lines
     from segsuite.launch.slurm.queue import Task
 
 LOOK_SECONDS = 0.5
@@ -35,15 +36,17 @@ def add(commands: Any) -> None:
 def _logs(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
     from segsuite.io import store
+    from segsuite.launch.log_lines import Lines
 
     experiment = load(given.experiment, given.overrides)
     trial, path, read, told = trial_called(experiment, given.trial), Path(), 0, ""
+    lines = Lines()
     while True:
         ended = store.state(trial.folder) != "running"  # before the last look, so that nothing is missed
         last = store.log_file(trial.folder).resolve()
         if last != path:  # submitted anew, it has another log
-            path, read = last, 0
-        read = _print_from(path, read)
+            path, read, lines = last, 0, Lines()
+        read = _print_from(path, read, lines, ended or not given.follow)
         if not given.follow:
             return EXIT_DONE
         if ended:
@@ -68,15 +71,15 @@ def _task_of(experiment: "Experiment", trial: "Trial") -> "Task | None":
     return seen.tasks.get(trial.id) if seen is not None else None
 
 
-def _print_from(path: Path, begin: int) -> int:
-    """Prints a file from byte `begin`; where it ends now."""
+def _print_from(path: Path, begin: int, lines: "Lines", to_its_end: bool) -> int:
+    """Prints a file from byte `begin`, half a line only `to_its_end`; where it ends now."""
     try:
         with open(path, "rb") as file:
             file.seek(begin)
             text = file.read()
     except OSError:
         return begin
-    sys.stdout.write(text.decode(errors="replace"))
+    sys.stdout.write(lines.add(text, to_its_end))
     sys.stdout.flush()
     return begin + len(text)
 
@@ -84,7 +87,7 @@ def _print_from(path: Path, begin: int) -> int:
 def _why(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
     from segsuite.io.trial_warnings import noted
-    from segsuite.launch.causes import cause, ended_badly
+    from segsuite.launch.causes import NOTHING_KNOWN, cause, ended_badly, read_attempts
     from segsuite.launch.slurm.endings import endings
     from segsuite.launch.slurm.view import view
 
@@ -93,8 +96,14 @@ def _why(given: argparse.Namespace) -> int:
         trials = trials_called(experiment, given.trial)
     else:
         trials = [trial for trial in experiment.trials if ended_badly(trial.folder) or noted(trial.folder)]
-    found = [(trial, cause(trial.folder)) for trial in trials]
     seen = view(experiment)
+    known = {
+        trial.id: NOTHING_KNOWN if seen is None else seen.known(trial.id, read_attempts(trial.folder))
+        for trial in trials
+    }
+    found = [(trial, cause(trial.folder, known[trial.id])) for trial in trials]
+    if given.trial is None:
+        found = [(trial, why) for trial, why in found if why.state != "running" or noted(trial.folder)]
     if given.json:
         named = [({"id": trial.id, "arm": trial.arm, "seed": trial.seed}, why) for trial, why in found]
         warnings = [{"warnings": noted(trial.folder)} for trial, _ in found]

@@ -73,7 +73,7 @@ def _network(given: argparse.Namespace) -> int:
         return EXIT_DONE
     if len(answer.arms) > 1:
         names, *rows = listing.arm_rows(answer)
-        print_rows(names, rows)
+        print_rows(names, rows, listing.LEAVE)
         print("\n".join(listing.ARMS_FOOTNOTE))
     for arm in answer.arms:
         _print_arm(arm, len(answer.arms) == 1 or given.layers)
@@ -89,7 +89,7 @@ def _print_arm(arm: Any, layers: bool) -> None:
     for table in (listing.layer_rows(arm.explained) if layers else [], listing.block_rows(arm.explained)):
         if table:
             print()
-            print_rows(table[0], table[1:])
+            print_rows(table[0], table[1:], listing.LEAVE)
     print()
     print("\n".join(listing.facts(arm)))
 
@@ -110,7 +110,7 @@ def _checkerboard(given: argparse.Namespace) -> int:
         print(json.dumps([profile.to_json() for profile in found], indent=1, allow_nan=False))
         return EXIT_DONE
     names, *rows = checkerboard.rows(found)
-    print_rows(names, rows)
+    print_rows(names, rows, checkerboard.LEAVE)
     print("\n".join(checkerboard.footnote(found)))
     if given.out is not None:
         print(f"written to {given.out}")

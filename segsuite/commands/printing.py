@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from segsuite.report.columns import in_columns, terminal_width
+
 
 def show(renderable: Any) -> None:
     """Prints what rich can render."""
@@ -13,13 +15,6 @@ def show(renderable: Any) -> None:
     Console(highlight=False, width=console.width if console.is_terminal else 200).print(renderable)
 
 
-def print_rows(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints columns of plain text under their names."""
-    print("\n".join(in_columns(names, rows)))
-
-
-def in_columns(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines: columns of plain text under their names."""
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in (names, *rows))
-    return ["  ".join(row).rstrip() for row in padded]
+def print_rows(names: Sequence[str], rows: Sequence[Sequence[str]], leave: Sequence[str] = ()) -> None:
+    """Prints columns of plain text under their names; where a terminal is too narrow, without those in `leave`."""
+    print("\n".join(in_columns(names, rows, terminal_width(), leave)))

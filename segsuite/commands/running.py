@@ -131,6 +131,7 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
     from segsuite.experiment import plural
     from segsuite.launch.display import Display
     from segsuite.launch.local import run
+    from segsuite.report.columns import terminal_width
     from segsuite.report.tables import result_table
 
     display = Display()
@@ -139,7 +140,7 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
     _tell_failures(experiment.trials)
     outcome = run(experiment, display, given.workers, given.per_device, given.keep_going, given.fresh)
     if outcome.finished:
-        show(result_table(experiment))
+        show(result_table(experiment, terminal_width()))
     print(f"written to {experiment.folder}")
     if outcome.preempted:
         print("stopped; the same command continues", file=sys.stderr)
@@ -148,6 +149,9 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
         what = f"{outcome.common_failure}; not started: {plural(outcome.not_started, 'trial')}"
         advice = f"mend it, then `segsuite retry {experiment.path}`; or add --keep-going"
         raise SegsuiteError(what, str(experiment.folder), advice)
+    words = [word for text in given.overrides for word in ("--set", text)]
+    follows = shlex.join(["segsuite", "why" if outcome.failed else "report", str(given.experiment), *words])
+    print(f"next: {follows}")
     return EXIT_FAILED if outcome.failed else EXIT_DONE
 
 
@@ -195,6 +199,7 @@ def _submit(
 
     from segsuite.experiment import plural
     from segsuite.launch.slurm import estimate, hold
+    from segsuite.launch.slurm.command import NoCluster
     from segsuite.launch.slurm.profile import read_profile
     from segsuite.launch.slurm.reconcile import submit
 
@@ -205,21 +210,34 @@ def _submit(
     dry = given.dry_run or given.test_only
     if not dry:
         _check(experiment, Console(highlight=False, soft_wrap=True), chosen)
-    if again:
-        cancelled = hold.cancel_held(experiment, only, dry)
-        if cancelled:
-            said = "would cancel and submit, too:" if dry else "cancelled, to be submitted with the code as it is now:"
-            print(f"{said} {plural(cancelled, 'task')}")
-    else:
-        hold.refuse(experiment)
-    planned = submit(experiment, profile, report, True, given.live_code, only)
+    try:
+        if again:
+            cancelled = hold.cancel_held(experiment, only, dry)
+            if cancelled:
+                said = (
+                    "would cancel and submit, too:" if dry else "cancelled, to be submitted with the code as it is now:"
+                )
+                print(f"{said} {plural(cancelled, 'task')}")
+        else:
+            hold.refuse(experiment)
+    except NoCluster:
+        if not dry:
+            raise
+    planned = submit(experiment, profile, report, True, given.live_code, only, without_cluster=dry)
+    if planned.unasked is not None:
+        print(f"note: nothing is taken as queued, since the queue was not asked: {planned.unasked.what}")
     print(f"{experiment.name}: {planned.difference.words()}")
     missing = planned.difference.missing
+    used = {entry for trial in experiment.trials for entry in profile.entries_of(trial)}
+    for at, entry in enumerate(profile.resources):
+        if at not in used:
+            print(f"note: resources.{at} of the profile matches no trial of this experiment: {entry['match']}")
     _tell_failures(missing)
     if missing:
         print(estimate.cost(experiment, missing, profile).words())
         try:
-            print(f"start: {estimate.start(planned.commands[0])}")
+            if planned.unasked is None:
+                print(f"start: {estimate.start(planned.commands[0])}")
         except SegsuiteError as error:  # a real submission says it again, as an error
             print(f"start: {error.what}")
     if given.dry_run:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from segsuite.commands.printing import in_columns
+from segsuite.report.columns import in_columns, terminal_width
 
 if TYPE_CHECKING:
     from segsuite.launch.status import Status
@@ -81,7 +81,7 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
         chosen = sorted(urgent[:most_rows])
     on_cluster = found["cluster"] is not None
     names = ["id", "arm", "seed", "state", "epochs", "mIoU", "left", *(["on the cluster"] if on_cluster else [])]
-    text = in_columns(names, [_row(trials[at], on_cluster) for at in chosen])
+    text = in_columns(names, [_row(trials[at], on_cluster) for at in chosen], terminal_width(), ("id", "epochs"))
     if len(chosen) < len(trials):
         text.append(f"... and {len(trials) - len(chosen):,} more")
     failed = [trial for trial in trials if trial["state"] == "failed"]
@@ -126,7 +126,7 @@ def _row(trial: dict[str, Any], on_cluster: bool) -> Sequence[str]:
     row = (trial["id"], trial["arm"], str(trial["seed"]), state, epochs, score, left)
     if not on_cluster:
         return row
-    where = trial["waits_for"] or ""
+    where = trial["waits_for"] or trial["cancelled"] or ""
     if trial["node"] is not None:
         where = f"{trial['node']}, {duration(trial['elapsed_seconds'])}"
     if trial["attempts"] and trial["attempts"] > 1:

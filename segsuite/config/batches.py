@@ -47,6 +47,16 @@ def check_validated(settings: "TrialSettings") -> None:
         )
 
 
+def check_on_device(settings: "TrialSettings") -> None:
+    """Raises ConfigError when batches are to be made on the device of what is computed on the CPU alone."""
+    augment = settings.augment
+    if settings.execution.data_on_device is True and augment.hue > 0 and not settings.train.overfit_batches:
+        raise ConfigError(
+            f"execution.data_on_device is true, but augment.hue, which is {augment.hue:g}, is computed on the CPU",
+            advice="set execution.data_on_device to auto or false, or augment.hue to 0",
+        )
+
+
 def too_few(images: int, settings: "TrialSettings") -> ConfigError | None:
     """The error for a batch that is larger than the training split, which would be trained smaller than recorded."""
     batch, batches = settings.train.batch_size, max(1, settings.train.overfit_batches)

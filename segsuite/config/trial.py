@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from segsuite.config.base import EXECUTION, Settings, identity
-from segsuite.config.batches import check_scaled, check_validated
+from segsuite.config.batches import check_on_device, check_scaled, check_validated
 from segsuite.config.checkerboard import Checkerboard
 from segsuite.config.data import Augment, Data
 from segsuite.config.deeplabv3 import check_evaluation_stride
@@ -84,6 +84,7 @@ def validate(values: dict[str, Any], where: Callable[[tuple[str | int, ...]], st
     checks: list[tuple[tuple[str, ...], Callable[[], None]]] = [
         (("execution",), lambda: check_ranks(settings)),
         (("augment", "scale"), lambda: check_scaled(settings)),
+        (("execution", "data_on_device"), lambda: check_on_device(settings)),
         (("train", "validate_every"), lambda: check_validated(settings)),
     ]
     if settings.train.full_resolution == "fused":

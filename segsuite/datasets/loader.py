@@ -144,7 +144,8 @@ class ResumableLoader(DataLoader[Sample]):
         start = time.perf_counter()
         for batches in _in_groups(super().__iter__(), self.accumulate):
             if self.accumulate > 1:
-                batches[0]["labels_of_step"] = [batch.get("label", batch) for batch in batches]
+                # Of drawn batches copies: a batch that held itself would be moved to the device without end.
+                batches[0]["labels_of_step"] = [batch.get("label", dict(batch)) for batch in batches]
             self._seconds += time.perf_counter() - start
             for batch in batches:
                 self._done += 1

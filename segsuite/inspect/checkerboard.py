@@ -13,6 +13,7 @@ from segsuite.inspect.progress import followed
 from segsuite.report.gallery import check_out, write_gallery
 
 RANGES = {"channels": (1, 256), "factor": (2, 16), "draws": (1, 1000), "seed": (0, 2**31)}
+LEAVE = ("draws", "MACs/px", "parameters", "condition", "order", "shift px", "factor")
 COLUMNS = (
     *("target", "factor", "overlap CV", "DCI", *(f"IRR {at:g}" for at in FRACTIONS), "order", "condition"),
     *("shift px", "parameters", "MACs/px", "draws"),

@@ -8,6 +8,8 @@ from segsuite.inspect.network import Answer, Arm
 LAYERS = ("layer", "what", "channels", "size", "stride", "field", "start", "parameters", "multiply-adds")
 BLOCKS = ("block", "layers", "parameters", "share", "multiply-adds", "share")
 ARMS = ("arm", "parameters", "", "multiply-adds", "", "field", "inference", "", "training", "")
+LEAVE = ("start", "stride", "training", "inference", "channels", "size", "layers")
+"""Columns of all three that a narrow terminal does without, the first one first."""
 ARMS_FOOTNOTE = (
     "field: pixels that an output sees through windows; + image: and all of the image, by pooling or attention",
     "inference, training: peak memory of activations, of one image and of a training step",

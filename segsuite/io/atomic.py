@@ -1,16 +1,25 @@
 """Writing files so that a reader, or a crash, never meets half a file. The only module that renames."""
 
 import contextlib
+import errno
 import json
 import math
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from segsuite.errors import SegsuiteError
+from segsuite.errors import ConfigError, SegsuiteError
+
+NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+
+NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+"""What exFAT, some SMB and some FUSE file systems say to a hard link."""
+LONGEST_START = 200
+"""Bytes of a file's name in that of its temporary file: names have at most 255."""
 
 
 @contextlib.contextmanager
@@ -18,7 +27,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SegsuiteError(
+        # A full disk is nobody's fault; a folder that may not be written to was named by someone.
+        kind = ConfigError if error.errno in NOT_WRITABLE else SegsuiteError
+        raise kind(
             f"cannot write: {error.strerror or error}",
             str(path),
             "check the free space and the rights of this folder, or choose another with --set runs_root=FOLDER",
@@ -38,11 +49,11 @@ def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
     The temporary file lies beside its target because a rename is atomic only within one file system. The old file stays
     whole when the disk is full or the process dies at any moment. Raises SegsuiteError when the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _temporary(path)
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "wb") as file:
+            with open(temporary, "xb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -84,14 +95,20 @@ def finite(value: Any) -> Any:
 
 def duplicate(path: Path, target: Path) -> None:
     """Makes `target` a second name of the file `path`, or a copy where the file system has no hard links."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = _temporary(target)
     with _disk_errors(target):
-        temporary.unlink(missing_ok=True)
         try:
-            os.link(path, temporary)
-        except OSError:
-            shutil.copyfile(path, temporary)
-        os.replace(temporary, target)
+            try:
+                os.link(path, temporary)
+            except OSError:
+                with open(path, "rb") as source, open(temporary, "xb") as copy:
+                    shutil.copyfileobj(source, copy)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+            os.replace(temporary, target)
+            _sync_folder(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def append_line(path: Path, line: str) -> None:
@@ -106,20 +123,58 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     """Creates `path` with `content` if and only if nobody else has: True for the one winner.
 
     The content is complete at the moment the name appears: a link to a finished temporary file, which NFS also makes
-    atomically.
+    atomically. On a file system without hard links a reader may meet the file before its content.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+    temporary = _temporary(path)
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(content)
+            _write_new(temporary, content)
             try:
                 os.link(temporary, path)
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in NO_HARD_LINKS:
+                    raise
+                try:
+                    _write_new(path, content)
+                except FileExistsError:
+                    return False
+            _sync_folder(path.parent)
             return True
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def take_away(path: Path) -> Path | None:
+    """Gives `path` another name, which is returned; None when there is no such file any more."""
+    aside = _temporary(path)
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return None
+    return aside
+
+
+def put_back(aside: Path, path: Path) -> None:
+    """Undoes `take_away` where nobody has made a file of that name since, else removes it."""
+    with contextlib.suppress(OSError):
+        os.link(aside, path)
+    aside.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside `path` that no other writer has, here or on another machine, and that nobody can foresee."""
+    start = os.fsdecode(os.fsencode(path.name)[:LONGEST_START])
+    return path.with_name(f".{start}.{secrets.token_hex(8)}.tmp")
 
 
 def remove_stale_temporaries(folder: Path, older_than: float = 0.0) -> None:

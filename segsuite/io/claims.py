@@ -1,13 +1,20 @@
-"""The exclusive right to run a trial: a file that exactly one process can create."""
+"""The exclusive right to run a trial: a file that exactly one process can create.
+
+Whether a holder lives is known of processes of this machine that this one can see (same boot, same pid namespace): by
+pid and start time. Of all others, of another machine or container, it is known by the file's time stamp, which the
+holder renews. A holder that was paused for longer than that has lost its claim, and must look before it writes.
+"""
 
 import contextlib
 import fcntl
 import json
 import os
+import pwd
+import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,63 +22,146 @@ from segsuite.errors import ClaimError
 from segsuite.io import atomic
 
 BEAT_SECONDS = 20.0
-STALE_SECONDS = 180.0  # nine missed beats: a claimant on another host is taken for dead
+STALE_SECONDS = 180.0  # nine missed beats: a claimant that cannot be seen is taken for dead
+TRIES = 100  # rounds in which others are quicker, before it is given up
+NAME = "claim.json"
+
+
+class ClaimLost(ClaimError):
+    """Another process has taken over what this one held, since it was paused for too long."""
+
+
+class Claim:
+    """The held claim of `folder`, until `claim` releases it."""
+
+    def __init__(self, folder: Path, content: bytes) -> None:
+        self._path, self._content = folder / NAME, content
+        self._open = os.open(self._path, os.O_RDONLY)
+        self._stop = threading.Event()
+        self._beat = threading.Thread(target=self._renew, daemon=True, name="claim")
+        self._beat.start()
+
+    def check(self) -> None:
+        """To be called before what only the holder may write. Raises ClaimLost when another process holds the claim."""
+        if not self._is_own():
+            holder = _parse(self._path) or {}
+            raise ClaimLost(
+                f"another process has taken over this trial: {holder.get('pid', 'unknown')} on "
+                f"{holder.get('host', 'an unknown machine')}",
+                str(self._path.parent),
+                f"nothing: it goes on there. This process was stopped for over {STALE_SECONDS:.0f} s, or could not "
+                "reach the folder",
+            )
+
+    def _is_own(self) -> bool:
+        try:
+            return self._path.read_bytes() == self._content
+        except FileNotFoundError:
+            return False
+
+    def _renew(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                os.utime(self._open)  # by its descriptor: never the claim of one that has taken over
+
+    def release(self) -> None:
+        """Removes the claim, but not that of another."""
+        self._stop.set()
+        self._beat.join()
+        with contextlib.suppress(OSError):
+            if self._is_own():
+                self._path.unlink()
+        os.close(self._open)
 
 
 @contextlib.contextmanager
-def claim(folder: Path) -> Iterator[None]:
+def claim(folder: Path) -> Iterator[Claim]:
     """Holds `folder`/claim.json while the body runs; a thread renews its time stamp every 20 s.
 
-    A claim is stale when its process is gone (same host) or its stamp is older than 180 s (another host); it is then
-    taken over by exactly one of several takers. Raises ClaimError when a live process holds it.
+    A claim is stale when its process is gone, or, of another machine or container, when its stamp is older than 180 s;
+    it is then taken over by exactly one of several takers. Raises ClaimError when a live process holds it, or when it
+    cannot be read.
     """
-    path = folder / "claim.json"
-    owner = {"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot_id(), "time": time.time()}
-    content = json.dumps(owner).encode()
-    while not atomic.create_exclusively(path, content):
-        # Locked from the look to the removal: else a second taker would remove the claim of the first.
+    path = folder / NAME
+    content = json.dumps(_identity() | {"time": time.time(), "token": secrets.token_hex(8)}).encode()
+    for _ in range(TRIES):
+        if atomic.create_exclusively(path, content):
+            break
         with _locked(folder):
-            holder = _parse(path)
-            if holder and not is_stale(holder, path):
-                raise ClaimError(
-                    f"the trial is being run by process {holder.get('pid')} on {holder.get('host')}",
-                    str(folder),
-                    "wait for it, or end that process first",
-                )
-            if holder is not None:
-                path.unlink(missing_ok=True)
-    stop = threading.Event()
-    beat = threading.Thread(target=_renew, args=(path, stop), daemon=True, name="claim")
-    beat.start()
+            _remove_if_stale(path)
+    else:
+        raise ClaimError(f"others were quicker {TRIES} times", str(folder), "try again")
+    held = Claim(folder, content)
     try:
-        yield
+        yield held
     finally:
-        stop.set()
-        beat.join()
-        with contextlib.suppress(OSError):
-            if path.read_bytes() == content:  # not that of another host, which took this one for dead
-                path.unlink()
+        held.release()
+
+
+def _remove_if_stale(path: Path) -> None:
+    """Frees the name of a claim whose process is gone. Raises ClaimError when it lives, or that cannot be known."""
+    holder = _parse(path)
+    if holder is None:
+        return
+    if not _is_stale(holder, path, lambda: _file_system_time(path.parent)):
+        if holder:
+            process = f"process {holder.get('pid')} on {holder.get('host')}"
+            raise ClaimError(
+                f"the trial is being run by {process}", str(path.parent), "wait for it, or end that process first"
+            )
+        raise ClaimError(
+            "its claim is not whole", str(path), f"try again in {STALE_SECONDS / 60:.0f} minutes: it may be new"
+        )
+    # Takes exactly one file away; where locks do not reach (NFS), that may by now be a claim of another taker.
+    aside = atomic.take_away(path)
+    if aside is None:
+        return
+    if _parse(aside) == holder:
+        aside.unlink(missing_ok=True)
+    else:  # unless a third one is there by now: `check` says so to its owner then
+        atomic.put_back(aside, path)
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """Who claims the run directory `folder` (host, pid, boot, time), or None."""
-    return _parse(folder / "claim.json") or None
+    """Who claims the run directory `folder` (host, pid, boot, time, ...), or None."""
+    try:
+        return _parse(folder / NAME) or None
+    except ClaimError:
+        return None
 
 
 def _parse(path: Path) -> dict[str, Any] | None:
-    """What a claim says; empty when it is damaged, None when there is none."""
+    """What a claim says; empty when it is damaged, None when there is none. Raises ClaimError when it is there and
+    cannot be read."""
     try:
-        value = json.loads(path.read_text())
-    except OSError:
-        return None
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not path.is_symlink():
+            return None
+        raise ClaimError(
+            f"its claim cannot be read ({error.strerror or error}){_owner(path)}",
+            str(path),
+            "ask its owner, or remove it when no process runs the trial",
+        ) from error
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 
 
+def _owner(path: Path) -> str:
+    try:
+        uid = path.lstat().st_uid
+    except OSError:
+        return ""
+    try:
+        return f"; it is {pwd.getpwuid(uid).pw_name}'s"
+    except KeyError:
+        return f"; it is user {uid}'s"
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Lets one process at a time into the body; the system frees the lock of a process that dies."""
+    """Lets one process of this machine at a time into the body; the system frees the lock of a process that dies."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # a network file system may not lock folders
@@ -82,40 +172,80 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def is_live(folder: Path) -> bool:
-    """Whether a live process holds the run directory `folder`."""
-    holder = read(folder)
-    return holder is not None and not is_stale(holder, folder / "claim.json")
-
-
-def is_stale(holder: dict[str, Any], path: Path) -> bool:
-    """Whether the claim `holder`, read from `path`, belongs to a process that is gone."""
-    if holder.get("host") == socket.gethostname():
-        # The boot id keeps a pid of before a restart from being taken for a live process of today.
-        return holder.get("boot") != _boot_id() or not _alive(int(holder.get("pid", -1)))
+    """Whether a live process holds the run directory `folder`, as far as this machine's clock tells; one whose claim
+    cannot be read counts as live while its stamp is young."""
+    path = folder / NAME
     try:
-        return time.time() - path.stat().st_mtime > STALE_SECONDS
+        holder = _parse(path)
+    except ClaimError:
+        holder = {}
+    return holder is not None and not _is_stale(holder, path, time.time)
+
+
+def _is_stale(holder: dict[str, Any], path: Path, now: Callable[[], float]) -> bool:
+    """Whether the claim `holder`, read from `path`, belongs to a process that is gone."""
+    own = _identity()
+    if all(holder.get(key) == own[key] for key in ("host", "boot", "namespace")):
+        start = _start_of(holder.get("pid"))
+        return start is None or start != holder.get("start")  # another process may have that number by now
+    try:
+        return now() - path.lstat().st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return True
 
 
-def _renew(path: Path, stop: threading.Event) -> None:
-    while not stop.wait(BEAT_SECONDS):
-        with contextlib.suppress(OSError):
-            os.utime(path)
+def _file_system_time(folder: Path) -> float:
+    """Now, by the clock that stamps files in `folder`, which may be a server's; by this machine's, where nothing can be
+    written."""
+    probe = folder / f".now.{secrets.token_hex(8)}.tmp"
+    try:
+        probe.touch(exist_ok=False)
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError:
+        return time.time()
 
 
-def _alive(pid: int) -> bool:
+def _identity() -> dict[str, Any]:
+    """This process, told from all others on all machines and in all containers."""
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "boot": _boot_id(),
+        "namespace": _pid_namespace(),
+        "start": _start_of(os.getpid()),
+    }
+
+
+def _start_of(pid: object) -> str | None:
+    """When a process of this machine began, in whatever its system counts; None when there is no such process."""
+    if not isinstance(pid, int) or pid <= 0:
+        return None
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+    except (ProcessLookupError, OverflowError):
+        return None
     except PermissionError:
-        return True
-    return True
+        pass
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""  # not Linux: a process with that number is all that is known
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state in ("Z", "X") else fields[18]
 
 
 def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""

@@ -2,9 +2,16 @@
 
 import os
 
+from segsuite.io.cgroup import cpu_limit, whole_cores
+
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """CPU cores that this process may use: those it is bound to, and no more than a container's limit of CPU time."""
+    return whole_cores(cpu_limit(), affinity())
+
+
+def affinity() -> int:
+    """CPU cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

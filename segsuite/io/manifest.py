@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import re
@@ -15,6 +16,8 @@ PACKAGES = (
     "segsuite", "torch", "torchvision", "pytorch-lightning", "segmentation-models-pytorch", "timm", "albumentations",
     "numpy", "opencv-python-headless", "pillow", "pydantic", "wandb",
 )  # fmt: skip
+SNAPSHOT = "snapshot.json"
+"""Beside a copy of the code, which has no .git: its commit, and whether files differed from that."""
 ENVIRONMENT = (
     "CUDA_VISIBLE_DEVICES",
     "OMP_NUM_THREADS",
@@ -46,9 +49,21 @@ def describe(
 
 
 def code() -> dict[str, Any]:
-    """Git commit of the code that runs, and a hash of the package's sources, which also sees uncommitted changes."""
+    """Git commit of the code that runs, whether files differed from it (known of the copy that a cluster runs, else
+    None), and a hash of the package's sources, which also sees uncommitted changes."""
     package = Path(__file__).resolve().parent.parent
-    return {"commit": _commit(package.parent), "sources_sha256": _sources(package)}
+    copied = _snapshot(package.parent)
+    commit = _commit(package.parent) if copied is None else copied.get("commit")
+    dirty = None if copied is None else copied.get("dirty")
+    return {"commit": commit, "dirty": dirty, "sources_sha256": _sources(package)}
+
+
+def _snapshot(root: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((root / SNAPSHOT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _sources(package: Path) -> str:

@@ -91,12 +91,20 @@ def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class RunDirectory:
-    """Writes the run directory of one trial. Hold its claim while using it."""
+    """Writes the run directory of one trial, whose `claim` is held; it is looked at before each write that replaces
+    something, which raises ClaimLost when another process has taken over. None: nobody else can write."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, claim: claims.Claim | None = None) -> None:
+        self.folder, self._claim = folder, claim
         self.last_checkpoint = folder / "checkpoints" / "last.ckpt"
+        self.previous_checkpoint = folder / "checkpoints" / "previous.ckpt"
+        """The last.ckpt before, while the trial trains: a disk may damage one."""
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
+
+    def check_claim(self) -> None:
+        """Raises ClaimLost when another process has taken over the trial."""
+        if self._claim is not None:
+            self._claim.check()
 
     def open(self) -> None:
         """Removes what an earlier, killed attempt left half-written, its failure, and, if batches are smaller from now
@@ -114,12 +122,14 @@ class RunDirectory:
 
     def rewind(self, epoch: int) -> None:
         """Forgets the events of `epoch` and later, which are about to be run again."""
+        self.check_claim()
         kept = [event for event in events(self.folder) if event["epoch"] < epoch]
         if (self.folder / "events.jsonl").exists():
             atomic.write_text(self.folder / "events.jsonl", "".join(json.dumps(event) + "\n" for event in kept))
 
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Adds an epoch to events.jsonl and writes metrics.csv anew."""
+        self.check_claim()
         atomic.append_line(self.folder / "events.jsonl", json.dumps(atomic.finite(dict(event)), allow_nan=False))
         rows = events(self.folder)
         columns = list(dict.fromkeys(key for row in rows for key, value in row.items() if not isinstance(value, dict)))
@@ -130,7 +140,9 @@ class RunDirectory:
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Writes result.json: from now on the trial is finished."""
+        self.check_claim()
         atomic.write_json(self.folder / "result.json", dict(result))
+        self.previous_checkpoint.unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> None:
         """Records why the attempt ended."""

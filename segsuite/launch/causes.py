@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segsuite.io import store
+from segsuite.launch.log_lines import readable
 
 TAIL_BYTES = 20_000
 SHOWN_LINES = 12
@@ -52,6 +53,19 @@ CODES = {
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a trial beside its run directory: the fate of its last attempt as the queue has it."""
+
+    fate: str = "unknown"
+    """alive: its task runs. queued: its task waits. gone: it has no task. cancelled: by `segsuite cancel`. unknown."""
+    problem: str = ""
+    """Why it is not known."""
+    cancelled: str = ""
+    """By whom and when."""
+    node: str = ""
+
+
+@dataclass(frozen=True)
 class Cause:
     """One sentence of why, one of what to do, and what both were read from."""
 
@@ -65,12 +79,19 @@ class Cause:
     """What a reader of its scores must know, see `smaller_batch`."""
 
 
-def cause(folder: Path) -> Cause:
+NOTHING_KNOWN = Known()
+
+
+def cause(folder: Path, known: Known = NOTHING_KNOWN) -> Cause:
     """Why the trial in `folder` has no result; for a finished or running one, that it is so."""
     state = store.state(folder)
     attempts, log = read_attempts(folder), store.log_file(folder)
     tail = _tail(log)
-    reason, advice, where = _reason(folder, state, attempts, tail, log)
+    if known.fate == "alive" and state in ("new", "unfinished") and not _has_ended(attempts):
+        reason, advice, where = f"its job runs on {known.node}, and its Python is about to begin", "", str(log)
+        state = "running"
+    else:
+        reason, advice, where = _reason(folder, state, attempts, tail, log, known)
     return Cause(state, reason, advice, where, tuple(attempts), tuple(tail[-SHOWN_LINES:]), smaller_batch(folder))
 
 
@@ -115,13 +136,32 @@ def is_over(folder: Path, job: str) -> bool:
     return any(attempt["job"] == job and "over" in attempt for attempt in read_attempts(folder))
 
 
+def _has_ended(attempts: list[dict[str, Any]]) -> bool:
+    return bool(attempts) and "code" in attempts[-1]
+
+
+def _without_end(attempt: dict[str, Any], known: Known) -> tuple[str, str]:
+    """Of an attempt whose end nobody could note."""
+    node = attempt.get("node")
+    if known.fate == "queued":
+        return f"its last attempt, on {node}, ended without a word, and it is queued again", ""
+    again = "call `segsuite run` again: it goes on"
+    killed = f"its node ({node}) went away, or its job was killed"
+    if known.fate == "gone":
+        return f"{killed}: it is no longer in the queue", again
+    return f"{killed}, or it is about to begin: the queue is not known", again
+
+
 def _reason(
-    folder: Path, state: str, attempts: list[dict[str, Any]], tail: list[str], log: Path
+    folder: Path, state: str, attempts: list[dict[str, Any]], tail: list[str], log: Path, known: Known
 ) -> tuple[str, str, str]:
     if state == "finished":
         return "it has a result", "", str(folder / "result.json")
     if state == "running":
         return "it is being run", "", str(log)
+    if known.fate == "cancelled" and state != "failed":
+        before = "" if attempts else " before it began"
+        return f"it was {known.cancelled}{before}", "call `segsuite run` again: it goes on", str(log)
     if state == "new" and not attempts:
         return "it has not begun", "`segsuite run` runs it", str(folder)
     failure = store.read_json(folder / "failure.json")
@@ -139,8 +179,12 @@ def _reason(
         return recorded
     last = attempts[-1] if attempts else {}
     if attempts and "code" not in last:
-        return f"its node ({last.get('node')}) went away", "call `segsuite run` again: it goes on", str(log)
+        return (*_without_end(last, known), str(log))
     code = last.get("code")
+    if code and last.get("python") is False and code not in (75, 138, 143):  # by a signal: else trial.sbatch records it
+        lines = " ".join(line for line in tail[-2:] if line.strip()) or "none"
+        reason = f"the job ended with code {code} before Python began; the last lines of its log: {lines}"
+        return reason, "correct `python`, `container` or `mem` of the profile", str(log)
     if code in CODES:
         return (*CODES[code], str(log))
     if isinstance(code, int) and code > 128:
@@ -164,6 +208,7 @@ def _tail(path: Path) -> list[str]:
     try:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-            return file.read().decode(errors="replace").splitlines()
+            lines = file.read().decode(errors="replace").splitlines()
+            return [told for line in lines if (told := readable(line)) is not None]
     except OSError:
         return []

@@ -19,7 +19,7 @@ class Failure:
     """How a trial failed. Two are the same when `kind` and `place` are."""
 
     kind: str  # of the exception
-    place: str  # file:line that raised it; where there is no traceback, the sentence
+    place: str  # file:line that raised it; without a traceback the sentence, of trial.sbatch without its numbers
     reason: str
     time: float  # seconds since 1970 at which it was recorded
 
@@ -28,8 +28,8 @@ class Failure:
         return self.kind, self.place
 
     def __str__(self) -> str:
-        first = (self.reason.strip().splitlines() or [self.kind])[0][:200]
-        return first if self.place == self.reason else f"{first} ({self.place})"
+        first = (self.reason.strip().splitlines() or [self.kind])[0][:300]
+        return f"{first} ({self.place})" if re.fullmatch(r"\S+:\d+", self.place) else first
 
 
 def failure_of(folder: Path, since: float = 0.0) -> Failure | None:
@@ -40,7 +40,8 @@ def failure_of(folder: Path, since: float = 0.0) -> Failure | None:
         return None
     kind, reason = str(record.get("kind")), str(record.get("reason"))
     frames = FRAME.findall(str(record.get("traceback") or ""))
-    return Failure(kind, f"{_short(frames[-1][0])}:{frames[-1][1]}" if frames else reason, reason, recorded)
+    place = f"{_short(frames[-1][0])}:{frames[-1][1]}" if frames else reason
+    return Failure(kind, str(record.get("place") or place), reason, recorded)
 
 
 def common_failure(folders: Sequence[Path], since: float = 0.0) -> str | None:

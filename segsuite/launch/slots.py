@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segsuite.errors import ConfigError
+from segsuite.io.cgroup import free_memory
 from segsuite.io.machine import cores
 
 # What a trial of photographs needs as a rule; only `--workers auto` on a machine without a GPU reckons with it.
@@ -86,9 +87,11 @@ def listed_gpus(lines: Sequence[str]) -> list[str]:
 
 
 def available_memory() -> int:
-    """Bytes of memory that are free now; a worker's, where the system does not say."""
+    """Bytes of memory that are free now and may be taken; a worker's, where the system does not say."""
+    limit = free_memory()
     try:
         with open("/proc/meminfo") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return BYTES_PER_WORKER
+        free = BYTES_PER_WORKER
+    return free if limit is None else min(free, limit)

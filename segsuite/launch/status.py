@@ -58,7 +58,8 @@ class Status:
             "cluster": None,
         }
         if seen is not None:
-            attempts = [(self._attempts.get(trial["id"], []), trial["state"]) for trial in trials]
+            kept = [(self._attempts.get(trial["id"], []), trial) for trial in trials]
+            attempts = [(one, trial["state"], seen.known(trial["id"], one).fate) for one, trial in kept]
             cost = accounting(seen, self.experiment, attempts)
             found["cluster"] = {"queue": seen.queue(), "held": seen.held, "accounting": cost}
         return found | {"notes": self._notes(), "trials": trials}
@@ -80,6 +81,8 @@ class Status:
             self._seen[trial.id] = fingerprint
         found["attempts"] = len(attempts) or None
         task = seen.tasks.get(trial.id) if seen is not None else None
+        if seen is not None and found["state"] in ("new", "unfinished"):
+            found["cancelled"] = seen.known(trial.id, attempts).cancelled or None
         if seen is not None and task is not None and found["state"] in ("running", "queued", "held"):
             found["job"] = task.id
             if task.is_running:
@@ -110,13 +113,14 @@ def _state(trial: Trial, there: frozenset[str], seen: View | None) -> str:
 def _describe(trial: Trial, state: str, there: frozenset[str], result: dict[str, Any]) -> dict[str, Any]:
     """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds left,
     reason of a failure and log; whether its batches were made smaller; its warnings; on a cluster its attempts, its
-    task's job and node, its seconds so far, or what it waits for. `result` is filled with that of a finished trial."""
+    task's job and node, its seconds so far, what it waits for, or who cancelled it. `result` is filled with that of a
+    finished trial."""
     epochs = store.events(trial.folder) if "events.jsonl" in there and state != "finished" else []
     planned = trial.settings.train.epochs
     found: dict[str, Any] = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state}
     found |= {"epochs_done": len(epochs), "epochs": planned}
     found |= dict.fromkeys(("miou", "seconds_left", "reason", "log", "attempts", "job", "node", "elapsed_seconds"))
-    found |= {"waits_for": None, "smaller_batch": store.SMALLER_BATCH in there}
+    found |= {"waits_for": None, "cancelled": None, "smaller_batch": store.SMALLER_BATCH in there}
     found["warnings"] = trial_warnings.noted(trial.folder) if trial_warnings.FILE in there else []
     if state == "finished":
         result.update(store.read_json(trial.folder / "result.json") or {})

@@ -11,6 +11,7 @@ from segsuite.report.style import short_names
 from segsuite.stats import (
     CHECKPOINT_ONLY,
     TWO_WAY,
+    WITHHELD,
     Arms,
     Best,
     ClassComparison,
@@ -60,17 +61,21 @@ def find_answers(gathered: Gathered) -> Answers:
     best = None
     reference = gathered.reference
     if reference is not None:
-        sequences = reference.sequences
-        best = inseparable_from_best({arm: seeds for arm, seeds in arms.items() if seeds}, "miou", sequences)
+        sequences, names = reference.sequences, reference.classes
+        best = inseparable_from_best({arm: of for arm, of in arms.items() if of}, "miou", sequences, classes=names)
         if baseline is not None and len(arms) > 1:
-            comparisons = {score: tuple(compare(arms, baseline, score, sequences)) for score in SCALAR_SCORES}
-            classes = tuple(compare_classes(arms, baseline, reference.classes, "iou", sequences))
-            effects = _factorial(gathered, arms, baseline, sequences)
+            comparisons = {
+                score: tuple(compare(arms, baseline, score, sequences, classes=names)) for score in SCALAR_SCORES
+            }
+            classes = tuple(compare_classes(arms, baseline, names, "iou", sequences))
+            effects = _factorial(gathered, arms, baseline, sequences, names)
     sentence = _sentence(gathered, means, comparisons.get("miou", ()), best)
     return Answers(sentence, means, intervals, comparisons, classes, best, effects)
 
 
-def _factorial(gathered: Gathered, arms: Arms, baseline: str, sequences: Sequence[str]) -> tuple[FactorEffect, ...]:
+def _factorial(
+    gathered: Gathered, arms: Arms, baseline: str, sequences: Sequence[str], classes: Sequence[str]
+) -> tuple[FactorEffect, ...]:
     """Main effects of every axis, and the interaction of two, where each value was planned with each baseline value."""
     axes = gathered.axes
     if len(axes) < 2:
@@ -84,11 +89,11 @@ def _factorial(gathered: Gathered, arms: Arms, baseline: str, sequences: Sequenc
     of_baseline = levels[baseline]
     found: list[FactorEffect] = []
     for axis in axes:
-        found += main_effects(arms, levels, axis, of_baseline[axis], sequences=sequences)
+        found += main_effects(arms, levels, axis, of_baseline[axis], sequences=sequences, classes=classes)
     if len(axes) == 2:
         first, second = axes
         bases = (of_baseline[first], of_baseline[second])
-        found += interaction(arms, levels, (first, second), bases, sequences=sequences)
+        found += interaction(arms, levels, (first, second), bases, sequences=sequences, classes=classes)
     return tuple(found)
 
 
@@ -119,9 +124,10 @@ def _against_baseline(comparisons: Sequence[Comparison], names: Mapping[str, str
         if len(unclear) == len(comparisons) > 3:
             whom = f"any of the {len(unclear)} other arms"
         parts.append(f"No evidence of a difference between {baseline} and {whom}{_detectable(unclear)}.")
-    untested = [names[one.arm] for one in comparisons if one.kind != TWO_WAY]
+    untested = [names[one.arm] for one in comparisons if one.kind not in (TWO_WAY, WITHHELD)]
     if untested:
         parts.append(f"Nothing can be said yet about {listed(untested)}.")
+    parts.append(withheld_text(comparisons, names))
     return " ".join(filter(None, parts))
 
 
@@ -147,6 +153,9 @@ def _untested(comparisons: Sequence[Comparison], names: Mapping[str, str]) -> st
     top = max((one for one in comparisons if one.difference is not None), key=lambda one: abs(_size(one)), default=None)
     if top is None:
         return f"No arm can be compared with the baseline {base}: the score is undefined."
+    if top.kind == WITHHELD:
+        lead = f"{names[top.arm]} has the largest difference to the baseline {base}, mIoU {top.difference:+.3f}, but "
+        return f"{lead}no verdict can be given: {top.reason}."
     lead = f"{names[top.arm]} has the largest difference to the baseline {base}, mIoU {top.difference:+.3f}"
     if top.kind == CHECKPOINT_ONLY:
         return f"{lead}, but of one seed, which says nothing about the methods: run at least three seeds."
@@ -160,6 +169,9 @@ def _ranking(gathered: Gathered, means: Mapping[str, float], names: Mapping[str,
     if len(gathered.arms) == 1:
         return f"{names[arm]} reaches mIoU {means[arm]:.3f}{spread}."
     text = f"{names[arm]} has the highest mean mIoU, {means[arm]:.3f}{spread}"
+    reasons = [one.reason for one in best.comparisons if one.reason] if best is not None else []
+    if best is not None and not best.tested and reasons:
+        return f"{text}; no verdict on differences can be given: {reasons[0]}."
     if best is None or not best.tested:
         return f"{text}; there are too few seeds to tell arms apart."
     others = [names[other] for other in best.inseparable if other != arm]
@@ -175,6 +187,15 @@ def interval_text(found: Comparison) -> str:
         return f"{found.difference:+.3f}"
     p = f", Holm {p_text(found.p_holm)}" if found.kind == TWO_WAY else ""
     return f"{found.difference:+.3f} ({100 * found.level:g} % interval {found.low:+.3f} to {found.high:+.3f}{p})"
+
+
+def withheld_text(found: Sequence[Comparison], names: Mapping[str, str]) -> str:
+    """Which comparisons have no verdict although trials are there, and why, as sentences; empty without such."""
+    arms: dict[str, list[str]] = {}
+    for one in found:
+        if one.kind == WITHHELD:
+            arms.setdefault(one.reason, []).append(names[one.arm])
+    return " ".join(f"No verdict on {listed(of)}: {reason}." for reason, of in arms.items())
 
 
 def p_text(p: float | None) -> str:

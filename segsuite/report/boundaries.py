@@ -10,11 +10,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from segsuite.errors import ConfigError, unknown_name
 from segsuite.metrics import BOUNDARY_COLUMNS, BOUNDARY_SCORES
 from segsuite.report.checkerboards import DAMAGED
 from segsuite.report.gather import Counted, Gathered, TrialRecord, same_images
 from segsuite.stats import Comparison, resampling_units
-from segsuite.stats.contrast import Influences, holm_family
+from segsuite.stats.contrast import Influences, holm_family, too_few_units
+from segsuite.stats.influence import jackknife, ratio
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -37,16 +39,18 @@ def compare_boundaries(gathered: Gathered) -> dict[str, tuple[Comparison, ...]]:
     counts = {arm: _of_arm(gathered, arm, reference) for arm in gathered.arms}
     if not counts[baseline] or not any(counts[arm] for arm in counts if arm != baseline):
         return {}
-    present = reference.label_pixels().sum(axis=0) > 0
     units = resampling_units(len(reference.names), reference.sequences)
+    labelled = (units.sums(reference.label_pixels()) > 0).sum(axis=0)
+    present = labelled > 0
+    withheld = too_few_units(labelled, units, reference.classes)
     others = [arm for arm in gathered.arms if arm != baseline]
     found: dict[str, tuple[Comparison, ...]] = {}
     for score in BOUNDARY_SCORES:
         values = {
-            arm: {seed: units.aggregate(linearise_boundary(one, present, score)[1]) for seed, one in seeds.items()}
+            arm: {seed: linearise_boundary(units.sums(one), present, score)[1] for seed, one in seeds.items()}
             for arm, seeds in counts.items()
         }
-        linear = Influences(values, units, score.replace("_", " "))
+        linear = Influences(values, units, score.replace("_", " "), withheld)
         effects = [linear.contrast({arm: 1.0, baseline: -1.0}, 0.95) for arm in others]
         found[score] = tuple(
             Comparison(**vars(effect), arm=arm, baseline=baseline, **adjusted)
@@ -55,41 +59,40 @@ def compare_boundaries(gathered: Gathered) -> dict[str, tuple[Comparison, ...]]:
     return found
 
 
-def linearise_boundary(counts_NCK: Counts, present_C: NDArray[np.bool_], score: str) -> tuple[float, Floats]:
-    """A score of BOUNDARY_SCORES and its influence value per image, float64 (N,), whose mean is the score.
+def linearise_boundary(counts_GCK: Counts, present_C: NDArray[np.bool_], score: str) -> tuple[float, Floats]:
+    """A score of BOUNDARY_SCORES and its influence value per unit, float64 (G,), whose mean is the score: the
+    jackknife.
 
-    `counts`: (N, C, 10), BOUNDARY_COLUMNS; `present`: classes in the labels. NaN when no class has a border. For
-    F = 2 P R / (P + R): dF/dP = 2 R^2 / (P + R)^2, and dF/dR likewise; F is 0, and flat, where nothing matches.
+    `counts`: (G, C, 10), BOUNDARY_COLUMNS; `present`: classes in the labels. NaN when no class has a border. A class
+    has a border or not by the whole split. F = 2 P R / (P + R), and 0 where nothing matches.
     """
-    columns = dict(zip(BOUNDARY_COLUMNS, np.moveaxis(counts_NCK.astype(np.float64), -1, 0), strict=True))
-    if score in RATIOS:
-        ratio_C, influence_NC = _ratio(*(columns[name] for name in RATIOS[score]))
-        defined_C = columns[RATIOS[score][1]].sum(axis=0) > 0
-    else:
-        precision_C, of_precision_NC = _ratio(columns["f_predicted_matched"], columns["f_predicted"])
-        recall_C, of_recall_NC = _ratio(columns["f_label_matched"], columns["f_label"])
-        total_C = precision_C + recall_C
-        some = total_C > 0
-        weights = [
-            np.divide(2 * other_C**2, total_C**2, out=np.zeros_like(total_C), where=some)
-            for other_C in (recall_C, precision_C)
-        ]
-        ratio_C = np.divide(2 * precision_C * recall_C, total_C, out=np.zeros_like(total_C), where=some)
-        influence_NC = ratio_C + weights[0] * (of_precision_NC - precision_C) + weights[1] * (of_recall_NC - recall_C)
-        defined_C = (columns["f_predicted"] + columns["f_label"]).sum(axis=0) > 0
+    sums_CK = counts_GCK.sum(axis=0)
+    whole_C, defined_C = _class_scores(sums_CK, score)
     kept_C = defined_C & present_C
     if not kept_C.any():
-        return float("nan"), np.full(len(counts_NCK), np.nan)
-    return float(ratio_C[kept_C].mean()), influence_NC[:, kept_C].mean(axis=1)
+        return float("nan"), np.full(len(counts_GCK), np.nan)
+
+    def function(sums_XCK: Counts) -> Floats:
+        ratio_XC, defined_XC = _class_scores(sums_XCK, score)
+        mean: Floats = np.where(defined_XC, ratio_XC, whole_C)[..., kept_C].mean(axis=-1)
+        return mean
+
+    return jackknife(function, counts_GCK)
 
 
-def _ratio(numerator_NC: Floats, denominator_NC: Floats) -> tuple[Floats, Floats]:
-    """Ratio of sums (C,), and its influence (N, C): r + N / B (a_i - r b_i); 0 where there is nothing."""
-    numerator_C, denominator_C = numerator_NC.sum(axis=0), denominator_NC.sum(axis=0)
-    some = denominator_C > 0
-    ratio_C = np.divide(numerator_C, denominator_C, out=np.zeros_like(numerator_C), where=some)
-    per_pixel_C = np.divide(float(len(numerator_NC)), denominator_C, out=np.zeros_like(ratio_C), where=some)
-    return ratio_C, ratio_C + per_pixel_C * (numerator_NC - ratio_C * denominator_NC)
+def _class_scores(sums_XCK: Counts, score: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """The score of each class, (..., C), 0 where there is nothing, and whether there is something."""
+    columns = dict(zip(BOUNDARY_COLUMNS, np.moveaxis(sums_XCK.astype(np.float64), -1, 0), strict=True))
+    nothing_C = np.zeros(sums_XCK.shape[-2])
+    if score in RATIOS:
+        numerator, denominator = (columns[name] for name in RATIOS[score])
+        return ratio(numerator, denominator, nothing_C), denominator > 0
+    if score != "boundary_f":
+        raise ConfigError(unknown_name("boundary score", score, BOUNDARY_SCORES))
+    precision_XC = ratio(columns["f_predicted_matched"], columns["f_predicted"], nothing_C)
+    recall_XC = ratio(columns["f_label_matched"], columns["f_label"], nothing_C)
+    f_XC = ratio(2 * precision_XC * recall_XC, precision_XC + recall_XC, nothing_C)
+    return f_XC, columns["f_predicted"] + columns["f_label"] > 0
 
 
 def _of_arm(gathered: Gathered, arm: str, reference: Counted) -> Mapping[int, Counts]:

@@ -1,11 +1,14 @@
 """Makes the report of an experiment and everything beside it."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segsuite.errors import ConfigError
 from segsuite.experiment import Experiment
 from segsuite.io import atomic
+from segsuite.io.store import read_json
 from segsuite.report.answers import find_answers
 from segsuite.report.export import report_json, results_csv, table_md, table_tex
 from segsuite.report.gather import gather
@@ -14,6 +17,7 @@ from segsuite.report.sections import build_sections
 from segsuite.report.sections.base import Material, Section
 from segsuite.report.style import arm_styles, template
 
+REPORT = "report.html"
 BESIDE = ("results.csv", "report.json", "table.tex", "table.md")
 
 
@@ -49,8 +53,34 @@ def build_report(experiment: Experiment, with_images: bool = True) -> Report:
 
 
 def folder_of(experiment: Experiment, out: Path | None = None) -> Path:
-    """Where the report goes: `out`, or report/ in the experiment's folder."""
-    return experiment.folder / "report" if out is None else out
+    """Where the report goes: report/ in the experiment's folder, or beside it where that holds a report of other
+    settings, which stays; or `out`. Raises ConfigError when `out` holds a report of other settings.
+    """
+    usual = experiment.folder / "report"
+    if not replaces(experiment, usual if out is None else out):
+        if out is not None:
+            raise ConfigError(
+                "a report of other settings is there: it has finished trials that this one has not",
+                str(out / REPORT),
+                "give another --out, or remove it",
+            )
+        return usual.with_name(f"{usual.name}-{_digest(experiment)}")
+    return usual if out is None else out
+
+
+def replaces(experiment: Experiment, folder: Path) -> bool:
+    """Whether a report of `experiment` has all the results of the one in `folder`, if there is one."""
+    found = read_json(folder / "report.json") or {}
+    try:
+        finished = {trial["id"] for trial in found["trials"] if "scores" in trial}
+    except (LookupError, TypeError):
+        return True  # none, or none that can be read
+    return finished <= {trial.id for trial in experiment.trials}
+
+
+def _digest(experiment: Experiment) -> str:
+    """Six hex digits of the experiment's trials."""
+    return hashlib.sha256("".join(sorted(trial.id for trial in experiment.trials)).encode()).hexdigest()[:6]
 
 
 def write_report(report: Report, folder: Path) -> Path:
@@ -71,6 +101,6 @@ def write_report(report: Report, folder: Path) -> Path:
     atomic.write_json(folder / "report.json", report_json(material, sections))
     atomic.write_text(folder / "table.tex", table_tex(material))
     atomic.write_text(folder / "table.md", table_md(material))
-    page = folder / "report.html"
+    page = folder / REPORT
     atomic.write_text(page, report.page())
     return page

@@ -26,6 +26,9 @@ class Wishes:
 def report(experiment: Experiment, wishes: Wishes, say: Callable[[str], object] = print) -> None:
     """Writes the report, or serves it until Ctrl-C."""
     folder = folder_of(experiment, wishes.out)
+    usual = experiment.folder / "report"
+    if wishes.out is None and folder != usual:
+        say(f"note: {usual} holds the report of other settings and stays")
     if wishes.serve:
 
         def ready(address: str) -> None:

@@ -16,6 +16,7 @@ from segsuite.errors import SegsuiteError
 from segsuite.experiment import Experiment
 from segsuite.io import atomic, store, wandb_environment
 from segsuite.report import wandb_panels as panels
+from segsuite.report.build import REPORT, folder_of
 
 RECORD = "wandb-dashboard.json"
 INSTALL = "pip install 'segsuite[dashboard]'"
@@ -112,7 +113,7 @@ def _load(kind: Any, url: str | None) -> Any:
 
 def _log_figures(experiment: Experiment, project: str, entity: str, figures: Figures, logged: str) -> dict[str, str]:
     """Logs figures and the HTML report into the experiment's report run, unless the same ones are there."""
-    html = experiment.folder / "report" / "report.html"
+    html = folder_of(experiment) / REPORT
     digest = _digest(figures, html)
     if digest == logged:
         return {}

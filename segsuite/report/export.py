@@ -9,7 +9,7 @@ from typing import Any
 
 from segsuite.metrics import SCALAR_SCORES
 from segsuite.metrics.groups import FREQUENCY_GROUPS
-from segsuite.report.answers import p_text
+from segsuite.report.answers import p_text, withheld_text
 from segsuite.report.boundaries import compare_boundaries
 from segsuite.report.checkerboards import Measured, measured
 from segsuite.report.gather import Gathered, TrialRecord, number
@@ -19,7 +19,7 @@ from segsuite.report.sections.base import Material, Section
 from segsuite.report.sections.boundary import boundary_scores
 from segsuite.report.sections.cost import COSTS
 from segsuite.report.summary import SMALLER_BATCHES, ArmRow, seeds_in_words, summarise
-from segsuite.stats import TWO_WAY
+from segsuite.stats import TWO_WAY, WITHHELD
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -140,6 +140,7 @@ def table_tex(material: Material) -> str:
             cells[2] = rf"\textbf{{{cells[2]}}}"
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [f"% {_one_line(text)}" for text in [_withheld(rows)] if text]
     return "\n".join(lines + ([f"% {SMALLER_BATCHES}"] if any(row.is_marked for row in rows) else [])) + "\n"
 
 
@@ -159,7 +160,14 @@ def table_md(material: Material) -> str:
     )
     if any(row.is_marked for row in rows):
         note += f" {markdown(SMALLER_BATCHES)}."
+    if withheld := _withheld(rows):
+        note += f" {markdown(withheld)}"
     return "\n".join([*lines, "", note]) + "\n"
+
+
+def _withheld(rows: Sequence[ArmRow]) -> str:
+    found = [row.comparison for row in rows if row.comparison is not None]
+    return withheld_text(found, {row.arm: row.name for row in rows})
 
 
 def latex(text: str) -> str:
@@ -204,6 +212,8 @@ def _cells(row: ArmRow, columns: Sequence[str]) -> list[str]:
         if one.kind == TWO_WAY and one.low is not None and one.high is not None:
             cells["95 % interval"] = f"{one.low:+.3f} to {one.high:+.3f}"
             cells["Holm p"] = p_text(one.p_holm).removeprefix("p ").removeprefix("= ")
+        if one.kind == WITHHELD:
+            cells["95 % interval"] = cells["Holm p"] = "withheld"
     return [cells.get(column, "-") for column in columns]
 
 

@@ -1,6 +1,6 @@
 """The methods box: which numbers are shown, and everything that is needed to make them again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from segsuite import __version__
@@ -23,7 +23,7 @@ def methods(material: Material) -> list[tuple[str, str]]:
         ("Units resampled", _units(material)),
     ]
     facts += [
-        ("Commit", _all(manifest.get("code", {}).get("commit") for manifest in manifests)),
+        ("Commit", _all(_commit(manifest.get("code", {})) for manifest in manifests)),
         ("Hash of the sources", _all(manifest.get("code", {}).get("sources_sha256") for manifest in manifests)),
         ("Data fingerprint", _all(manifest.get("dataset_fingerprint") for manifest in manifests)),
         ("Weights", _all(_pairs(manifest.get("weights")) for manifest in manifests)),
@@ -60,3 +60,12 @@ def _pairs(values: Any) -> str:
 def _all(values: Iterable[Any]) -> str:
     """Every distinct value; several are no error here, the notices say so."""
     return listed(list(dict.fromkeys(str(value) for value in values if value)) or [""])
+
+
+def _commit(code: Mapping[str, Any]) -> str | None:
+    """
+    >>> _commit({"commit": "0123", "dirty": True}), _commit({"commit": "0123"})
+    ('0123 with uncommitted changes', '0123')
+    """
+    commit = code.get("commit")
+    return f"{commit} with uncommitted changes" if commit and code.get("dirty") else commit

@@ -6,15 +6,17 @@ differences. The scores are those of `segsuite.metrics.scores`: ratios of sums o
 per-image scores.
 
 How a difference is judged (`compare`):
-1. every score is linearised: one influence value per image, whose mean is the score (`influence`);
-2. correlated images are joined to units: images, sequences, or blocks of frames (`units`);
+1. correlated images are joined to units: images, sequences, or blocks of frames (`units`);
+2. every score is linearised: one influence value per unit, whose mean is the score (`influence`);
 3. the paired differences D[seed, unit] go through a two-way random-effects model, seeds and units both random, with a
-   Satterthwaite t interval (`random_effects`);
+   Satterthwaite t interval that counts the units by which the variance is carried (`random_effects`);
 4. p values are adjusted over the family: Holm for arms, Benjamini-Hochberg for classes (`multiplicity`).
-Fewer than three common seeds give no interval, one seed an interval that is about its checkpoint only. Every result
-knows its kind, n and unit, and says it in `sentence()`.
+Fewer than three common seeds give no interval, one seed an interval that is about its checkpoint only. A score with a
+class that fewer than four units hold is withheld, with the reason (`contrast.too_few_units`). Every result knows its
+kind, n and unit, and says it in `sentence()`.
 
-The false-positive rates of all this are checked by simulation in tests/stats/test_false_positives.py.
+The false-positive rates of all this are found by simulation: `segsuite bench false_positives`, and for fewer settings
+tests/stats/test_false_positives.py.
 """
 
 from segsuite.stats.comparison import Best, compare, compare_classes, inseparable_from_best
@@ -25,6 +27,7 @@ from segsuite.stats.effects import (
     NO_COMMON_SEED,
     TWO_WAY,
     UNDEFINED,
+    WITHHELD,
     ClassComparison,
     Comparison,
     Effect,
@@ -42,6 +45,7 @@ __all__ = [
     "NO_COMMON_SEED",
     "TWO_WAY",
     "UNDEFINED",
+    "WITHHELD",
     "Arms",
     "Best",
     "ClassComparison",

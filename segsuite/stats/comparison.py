@@ -11,19 +11,24 @@ from segsuite.stats.multiplicity import benjamini_hochberg
 
 
 def compare(
-    arms: Arms, baseline: str, score: str = "miou", sequences: Sequence[str] | None = None, level: float = 0.95
+    arms: Arms,
+    baseline: str,
+    score: str = "miou",
+    sequences: Sequence[str] | None = None,
+    level: float = 0.95,
+    classes: Sequence[str] | None = None,
 ) -> list[Comparison]:
     """Paired differences of `score` between every other arm and `baseline`, in the order of `arms`.
 
     Only the seeds that both arms have count: the same seed means the same order of data and, where shapes agree, the
     same initial weights. D[s, g] = influence of the arm minus that of the baseline; both seeds and units are random
-    (`random_effects.two_way`). `sequences`: each image's sequence (see `units` for what is resampled). Holm goes over
-    all arms but the baseline. Raises ConfigError for an unknown arm or score, DataError when the trials were not scored
-    on the same labels.
+    (`random_effects.two_way`). `sequences`: each image's sequence (see `units` for what is resampled); `classes`:
+    names of the C classes, for reasons. Holm goes over all arms but the baseline. Raises ConfigError for an unknown arm
+    or score, DataError when the trials were not scored on the same labels.
     """
     known_arm(baseline, arms)
     same_labels(arms)
-    linear = influences(arms, score, sequences)
+    linear = influences(arms, score, sequences, classes=classes)
     names = [arm for arm in arms if arm != baseline]
     effects = [linear.contrast({arm: 1.0, baseline: -1.0}, level) for arm in names]
     return [
@@ -43,8 +48,7 @@ def compare_classes(
     """Exploratory: paired differences of one class score between every other arm and `baseline`, by arm, then class.
 
     Classes without a label pixel are left out, in all arms alike. `classes`: the names of the C classes. Adjusted by
-    Benjamini-Hochberg over all arms and classes that have a p. A class that few units contain has a rough interval: the
-    linearisation is one for many units.
+    Benjamini-Hochberg over all arms and classes that have a p.
     """
     known_arm(baseline, arms)
     same_labels(arms)
@@ -52,7 +56,7 @@ def compare_classes(
     if counts.shape[1] != len(classes):
         raise ValueError(f"{len(classes)} names for {counts.shape[1]} classes")
     present = [int(c) for c in np.flatnonzero(counts[..., [0, 2]].sum(axis=(0, 2)))]
-    of_class = {label: influences(arms, score, sequences, label) for label in present}
+    of_class = {label: influences(arms, score, sequences, label, classes) for label in present}
     cells = [(arm, label) for arm in arms if arm != baseline for label in present]
     effects = [of_class[label].contrast({arm: 1.0, baseline: -1.0}, level) for arm, label in cells]
     tested = [index for index, effect in enumerate(effects) if effect.p is not None]
@@ -87,7 +91,11 @@ class Best:
 
 
 def inseparable_from_best(
-    arms: Arms, score: str = "miou", sequences: Sequence[str] | None = None, level: float = 0.95
+    arms: Arms,
+    score: str = "miou",
+    sequences: Sequence[str] | None = None,
+    level: float = 0.95,
+    classes: Sequence[str] | None = None,
 ) -> Best | None:
     """The arm with the highest mean over its own seeds, and the arms without evidence of a difference from it, by
     `compare` with it as the baseline.
@@ -107,6 +115,6 @@ def inseparable_from_best(
     if not means:
         return None
     best = max(means, key=means.__getitem__)
-    comparisons = compare({arm: arms[arm] for arm in means}, best, score, sequences, level)
+    comparisons = compare({arm: arms[arm] for arm in means}, best, score, sequences, level, classes)
     separable = {comparison.arm for comparison in comparisons if comparison.evidence}
     return Best(best, tuple(arm for arm in means if arm not in separable), tuple(comparisons))

@@ -7,25 +7,39 @@ from typing import Any
 import numpy as np
 
 from segsuite.errors import ConfigError, DataError, unknown_name
-from segsuite.stats.effects import CHECKPOINT_ONLY, DOTS_ONLY, NO_COMMON_SEED, TWO_WAY, UNDEFINED, Effect
-from segsuite.stats.influence import Counts, Floats, linearise
+from segsuite.stats.effects import (
+    CHECKPOINT_ONLY,
+    DOTS_ONLY,
+    NO_COMMON_SEED,
+    TWO_WAY,
+    UNDEFINED,
+    WITHHELD,
+    Effect,
+    counted,
+)
+from segsuite.stats.influence import MEANS, Counts, Floats, labelled_units, linearise
 from segsuite.stats.multiplicity import holm
-from segsuite.stats.random_effects import Estimates, detectable, one_way, two_way
+from segsuite.stats.random_effects import Estimates, detectable, over_units, two_way
 from segsuite.stats.units import Units, resampling_units
 
 # arm -> seed -> counts, int64 (N, C, 3).
 Arms = Mapping[str, Mapping[int, Counts]]
 
 MIN_SEEDS = 3
+MIN_LABELLED_UNITS = 4
+"""Units that have to hold a class before anything is said about a score with it. From one unit nothing can be known
+about how the class varies, and with three a family of arms at 5 % rejects in up to 8 % (decision 0016)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Influences:
-    """One score of every trial, linearised: `values[arm][seed]` is float64 (G,), whose mean is the score."""
+    """One score of every trial, linearised: `values[arm][seed]` is float64 (G,), whose mean is the score. `withheld`:
+    why there can be no verdict on this score, whatever its values; empty: nothing speaks against one."""
 
     values: Mapping[str, Mapping[int, Floats]]
     units: Units
     score: str
+    withheld: str = ""
 
     def contrast(self, weights: Mapping[str, float], level: float) -> Effect:
         """The weighted sum of the arms in `weights`, paired by seed and unit, over the seeds that all of them have."""
@@ -38,11 +52,13 @@ class Influences:
         if not np.isfinite(D_SG).all():
             return self._effect(None, None, UNDEFINED, len(seeds), dropped, level)
         difference = float(D_SG.mean())
-        if self.units.count >= 2 and len(seeds) >= MIN_SEEDS:
-            return self._effect(difference, two_way(D_SG, level), TWO_WAY, len(seeds), dropped, level)
-        if self.units.count >= 2 and len(seeds) == 1:
-            return self._effect(difference, one_way(D_SG[0], level), CHECKPOINT_ONLY, 1, dropped, level)
-        return self._effect(difference, None, DOTS_ONLY, len(seeds), dropped, level)
+        if self.units.count < 2 or 1 < len(seeds) < MIN_SEEDS:
+            return self._effect(difference, None, DOTS_ONLY, len(seeds), dropped, level)
+        if self.withheld:
+            return self._effect(difference, None, WITHHELD, len(seeds), dropped, level)
+        if len(seeds) == 1:
+            return self._effect(difference, over_units(D_SG[0], level), CHECKPOINT_ONLY, 1, dropped, level)
+        return self._effect(difference, two_way(D_SG, level), TWO_WAY, len(seeds), dropped, level)
 
     def _effect(
         self,
@@ -60,6 +76,7 @@ class Influences:
             found["detectable"] = detectable(se, df, 1 - level)
         del found["mean"]
         fields: dict[str, Any] = {**found, "level": level, "kind": kind, "seeds": seeds, "dropped_seeds": dropped}
+        fields["reason"] = self.withheld if kind == WITHHELD else ""
         return Effect(score=self.score, difference=difference, units=self.units.count, unit=self.units.unit, **fields)
 
 
@@ -78,15 +95,52 @@ def same_labels(arms: Arms) -> None:
             )
 
 
-def influences(arms: Arms, score: str, sequences: Sequence[str] | None = None, label: int | None = None) -> Influences:
-    """Linearises `score` (of class `label`) in every trial and joins images to units, after `same_labels`."""
-    images = next(len(counts) for seeds in arms.values() for counts in seeds.values())
-    units = resampling_units(images, sequences)
+def influences(
+    arms: Arms,
+    score: str,
+    sequences: Sequence[str] | None = None,
+    label: int | None = None,
+    classes: Sequence[str] | None = None,
+) -> Influences:
+    """Joins images to units and linearises `score` (of class `label`) in every trial, after `same_labels`. `classes`:
+    names of the C classes, for messages."""
+    counts = next(counts for seeds in arms.values() for counts in seeds.values())
+    units = resampling_units(len(counts), sequences)
     values = {
-        arm: {seed: units.aggregate(linearise(counts, score, label)[1]) for seed, counts in seeds.items()}
+        arm: {seed: linearise(units.sums(counts), score, label)[1] for seed, counts in seeds.items()}
         for arm, seeds in arms.items()
     }
-    return Influences(values, units, score)
+    return Influences(values, units, score, _withheld(units.sums(counts), units, score, label, classes))
+
+
+def too_few_units(units_C: Counts, units: Units, classes: Sequence[str] | None = None) -> str:
+    """Why a score of these classes has no verdict, empty if it may have one. `units_C`: in how many of `units` each
+    class has label pixels; a class in none is in no score."""
+    few = [int(c) for c in np.flatnonzero((units_C > 0) & (units_C < MIN_LABELLED_UNITS))]
+    if not few:
+        return ""
+    named = [
+        f"class {c if classes is None else classes[c]} is labelled in only {counted(int(units_C[c]), units.unit)}"
+        for c in few
+    ]
+    shown = [*named[:3], *([f"{len(named) - 3} more classes in as few"] if len(named) > 3 else [])]
+    least = counted(MIN_LABELLED_UNITS, units.unit)
+    return f"{', '.join(shown)}; how scores vary is not known from fewer than {least}"
+
+
+def _withheld(counts_GC3: Counts, units: Units, score: str, label: int | None, classes: Sequence[str] | None) -> str:
+    if label is not None:
+        of_class = np.zeros(counts_GC3.shape[1], dtype=np.int64)
+        of_class[label] = labelled_units(counts_GC3)[label]
+        return too_few_units(of_class, units, classes)
+    if score in MEANS:
+        return too_few_units(labelled_units(counts_GC3), units, classes)
+    # Sums over all classes need units with any label.
+    labelled = int(labelled_units(counts_GC3.sum(axis=1, keepdims=True))[0])
+    if not 0 < labelled < MIN_LABELLED_UNITS:
+        return ""
+    least = counted(MIN_LABELLED_UNITS, units.unit)
+    return f"only {counted(labelled, units.unit)} labelled; how scores vary is not known from fewer than {least}"
 
 
 def known_arm(arm: str, arms: Arms) -> None:

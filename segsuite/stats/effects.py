@@ -7,6 +7,9 @@ CHECKPOINT_ONLY = "this checkpoint only"
 DOTS_ONLY = "dots only"
 NO_COMMON_SEED = "no common seed"
 UNDEFINED = "score undefined"
+WITHHELD = "withheld"
+FEW_CARRIERS = 8
+"""Fewer units than that carrying the variance are said in words: the interval is wide because of it."""
 
 SCORE_TITLES = {
     "miou": "mIoU",
@@ -26,10 +29,12 @@ class Effect:
     `difference` is None when the arms share no seed or the score is undefined (class absent, never predicted).
     `low`, `high`: the unadjusted interval at `level`; `p`: two-sided, unadjusted; these, `degrees_of_freedom`,
     `standard_error` and `detectable` are None where `kind` allows no interval. `kind`: TWO_WAY (3 or more seeds),
-    CHECKPOINT_ONLY (one seed: only images are random), DOTS_ONLY, NO_COMMON_SEED, UNDEFINED.
+    CHECKPOINT_ONLY (one seed: only images are random), DOTS_ONLY, NO_COMMON_SEED, UNDEFINED, and WITHHELD where no
+    interval would hold its level, for the `reason` given (empty for other kinds).
     `seeds`: number of common seeds; `dropped_seeds`: those that not every arm of the comparison has. `units` of `unit`
     ("image", "sequence", "block of 12-13 frames"): what was resampled. `detectable`: the true difference that such a
-    test finds with 80 % power at alpha = 1 - level without adjustment.
+    test finds with 80 % power at alpha = 1 - level without adjustment. `carriers`: how many of the units the variance
+    over units is carried by (`random_effects.carriers`); few make the interval wide.
     """
 
     score: str
@@ -46,6 +51,8 @@ class Effect:
     unit: str
     detectable: float | None
     dropped_seeds: tuple[int, ...]
+    carriers: float | None
+    reason: str
 
     @property
     def title(self) -> str:
@@ -86,6 +93,10 @@ class Effect:
             return f"no statement, {reason} ({self.kind}; {seeds}, {counted(self.units, self.unit)})."
         value = f"{SCORE_TITLES.get(self.score, self.score)} {self.difference:+.4f}"
         units = counted(self.units, self.unit)
+        if self.kind == WITHHELD:
+            return f"{value}, mean of {seeds} on {units}; no interval and no verdict, withheld: {self.reason}."
+        if self.carriers is not None and self.carriers < min(FEW_CARRIERS, self.units / 4):
+            units += f" whose spread lies in about {self.carriers:.0f}"
         if self.low is None or self.high is None or self.detectable is None:
             return f"{value}, mean of {seeds} on {units} ({self.kind}: too few for an interval); no statement."
         name, p = self.adjusted

@@ -27,13 +27,14 @@ def main_effects(
     score: str = "miou",
     sequences: Sequence[str] | None = None,
     level: float = 0.95,
+    classes: Sequence[str] | None = None,
 ) -> list[FactorEffect]:
     """Every other level of `axis` against `baseline_level`, averaged over the cells of the other axes in which both
     have a trial; over the seeds that all arms in it have. Holm over the levels. Levels are compared as text. Raises
     ConfigError for an unknown axis or level, or two arms with the same levels."""
     base = _known_level(levels, axis, baseline_level)
     wanted = [{axis: (text, base)} for text in _texts(levels, axis) if text != base]
-    return _effects(arms, levels, wanted, score, sequences, level)
+    return _effects(arms, levels, wanted, score, sequences, level, classes)
 
 
 def interaction(
@@ -44,6 +45,7 @@ def interaction(
     score: str = "miou",
     sequences: Sequence[str] | None = None,
     level: float = 0.95,
+    classes: Sequence[str] | None = None,
 ) -> list[FactorEffect]:
     """The difference of differences for every pair of other levels of the two `axes`: by how much the effect of the
     first axis's level changes between the second axis's level and its baseline level. Holm over the pairs; cells, seeds
@@ -53,7 +55,7 @@ def interaction(
     bases = [_known_level(levels, axis, base) for axis, base in zip(axes, baseline_levels, strict=True)]
     others = [[text for text in _texts(levels, axis) if text != base] for axis, base in zip(axes, bases, strict=True)]
     wanted = [{axes[0]: (first, bases[0]), axes[1]: (second, bases[1])} for first, second in product(*others)]
-    return _effects(arms, levels, wanted, score, sequences, level)
+    return _effects(arms, levels, wanted, score, sequences, level, classes)
 
 
 def _effects(
@@ -63,12 +65,13 @@ def _effects(
     score: str,
     sequences: Sequence[str] | None,
     level: float,
+    classes: Sequence[str] | None,
 ) -> list[FactorEffect]:
     """`wanted`: per effect, axis -> (level, baseline level)."""
     design = _design(levels)
     described = {arm: arms.get(arm, {}) for arm in levels}
     same_labels(described)
-    linear = influences(described, score, sequences)
+    linear = influences(described, score, sequences, classes=classes)
     averages = [(pairs, *_average(linear, design, pairs, level)) for pairs in wanted]
     # Where points of the grid are left out, some effects were never planned: no cell has all their levels.
     found = [average for average in averages if average[2] or average[3]]

@@ -3,8 +3,8 @@
 Frames of one video are correlated, so that treating them as independent makes intervals too narrow. The rule:
 - every image is a sequence of its own (or no sequences are given): the unit is the image;
 - at least MIN_UNITS sequences: the unit is the sequence (cluster-robust linearisation: Binder, International
-  Statistical Review 51, 1983, 279-292). Fewer clusters make every cluster-robust interval
-  unreliable (Cameron, Gelbach and Miller, Review of Economics and Statistics 90, 2008, 414-427);
+  Statistical Review 51, 1983, 279-292; here by leaving sequences out). Fewer clusters make every cluster-robust
+  interval unreliable (Cameron, Gelbach and Miller, Review of Economics and Statistics 90, 2008, 414-427);
 - otherwise the sequences are cut into MIN_UNITS contiguous blocks of nearly equal length that never cross from one
   sequence into another. Few long blocks and a t quantile for few units hold their level without knowing how long the
   correlation lasts, as long as blocks are longer than that (Ibragimov and Mueller, Journal of Business and Economic
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from segsuite.errors import DataError
 
-Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 MIN_UNITS = 8
 
@@ -36,18 +36,13 @@ class Units:
     index: npt.NDArray[np.intp]
     count: int
 
-    def aggregate(self, influence_N: Floats) -> Floats:
-        """Influence per unit, float64 (count,), with the same mean.
-
-        Psi_g = m + (G / N) * sum over images i of unit g of (psi_i - m), m = mean of psi. sd(Psi) / sqrt(G) is the
-        cluster-robust standard error sqrt(G / (G - 1) * sum_g Z_g^2) / N, also for units of unequal size.
-        """
-        if self.count == len(influence_N):
-            return influence_N
-        mean = influence_N.mean()
-        sums = np.bincount(self.index, weights=influence_N - mean, minlength=self.count)
-        aggregated: Floats = mean + self.count / len(influence_N) * sums
-        return aggregated
+    def sums(self, counts_N: Counts) -> Counts:
+        """Counts of each unit, int64 (count, ...), from those of each image, (N, ...)."""
+        if self.count == len(counts_N):
+            return counts_N
+        joined = np.zeros((self.count, *counts_N.shape[1:]), dtype=np.int64)
+        np.add.at(joined, self.index, counts_N)
+        return joined
 
 
 def resampling_units(images: int, sequences: Sequence[str] | None = None) -> Units:

@@ -1,6 +1,8 @@
 """The one place that saves and loads checkpoints."""
 
+import contextlib
 import os
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -8,7 +10,8 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from segsuite.errors import SegsuiteError
-from segsuite.io import atomic
+from segsuite.io import atomic, trial_warnings
+from segsuite.io.store import RunDirectory
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -45,8 +48,13 @@ def _write(checkpoint: dict[str, Any], file: BinaryIO) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The checkpoint at `path`, on the CPU. Raises SegsuiteError when it is damaged."""
+    """The checkpoint at `path`, on the CPU. Raises SegsuiteError when it is damaged, be it by one bit, which torch does
+    not look for."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(damaged)
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
@@ -57,6 +65,24 @@ def load(path: Path) -> dict[str, Any]:
             "delete it: the trial then starts again",
         ) from error
     return checkpoint
+
+
+def load_newest_whole(run: RunDirectory) -> dict[str, Any] | None:
+    """What a training continues from, None when it has not saved yet. Where last.ckpt is damaged, the one before it,
+    else the best one, takes its place, and a warning says so. Raises SegsuiteError when none is whole."""
+    if not run.last_checkpoint.exists():
+        return None
+    try:
+        return load(run.last_checkpoint)
+    except SegsuiteError as error:
+        for path in (run.previous_checkpoint, run.best_checkpoint):
+            with contextlib.suppress(SegsuiteError, FileNotFoundError):
+                checkpoint = load(path)
+                atomic.duplicate(path, run.last_checkpoint)
+                text = f"last.ckpt was damaged: training went on from {path.name}, step {checkpoint['global_step']}"
+                trial_warnings.note(run.folder, text)
+                return checkpoint
+        raise error
 
 
 def network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -92,9 +92,10 @@ def fit_or_resume(
         module.to(memory_format=torch.contiguous_format)
     # Its handler of SIGTERM broadcasts from within, which upsets whatever the ranks are doing.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
-    resume = run.last_checkpoint if ranks.of_first(run.last_checkpoint.exists()) else None
     if ranks.is_first:
-        run.rewind(epochs_done(checkpoint_io.load(resume)) if resume else 0)
+        checkpoint = checkpoint_io.load_newest_whole(run)
+        run.rewind(epochs_done(checkpoint) if checkpoint else 0)
+    resume = run.last_checkpoint if ranks.of_first(run.last_checkpoint.exists()) else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a setting of ours, on purpose
         warnings.filterwarnings("ignore", ".*`srun` command is available.*")  # no trial needs it, within a job or not

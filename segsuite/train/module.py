@@ -74,7 +74,10 @@ class SegmentationModule(pl.LightningModule):
         return logits
 
     def on_train_start(self) -> None:
-        """An epoch that is continued in its middle has no start of its own."""
+        """An epoch that is continued in its middle has no start of its own: its sums are those of the checkpoint. Not
+        earlier: a network spread over processes is on its device and restored only now."""
+        self.steps = StepState(self.device, loss_scale=self.trainer.precision == "16-mixed")
+        self.steps.start_epoch(**self._continued)
         self._freeze_or_free_encoder()
 
     def on_train_epoch_start(self) -> None:
@@ -90,11 +93,6 @@ class SegmentationModule(pl.LightningModule):
         for parameter in self.network.encoder_parameters():
             parameter.requires_grad_(not frozen)
         self.network.encoder.train(not frozen)
-
-    def on_fit_start(self) -> None:
-        """Nothing is known of the steps to come; of those done, what a checkpoint holds."""
-        self.steps = StepState(self.device, loss_scale=self.trainer.precision == "16-mixed")
-        self.steps.start_epoch(**self._continued)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Makes a training batch on the device of what was drawn for it."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.datasets.image_io import read_mask, write_label
+from segsuite.io.names import file_stem
 from segsuite.metrics.confusion import confusion_matrix, predict
 from segsuite.metrics.scores import Scores
 from segsuite.train.evaluation import AUTOCAST
@@ -57,4 +58,4 @@ def _scored(dataset: SegmentationDataset, index: int, folder: Path) -> Scored:
 
 
 def _file(folder: Path, dataset: SegmentationDataset, index: int) -> Path:
-    return folder / f"{dataset.sample_name(index).replace('/', '-')}.png"
+    return folder / f"{file_stem(dataset.sample_name(index))}.png"

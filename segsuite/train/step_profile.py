@@ -23,7 +23,8 @@ class StepProfile(Callback):
         self.warmup = warmup
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self.steps = 0
-        self._at = self._end_of_step = 0.0
+        self._counts = warmup == 0
+        self._at = 0.0
         self._handles: list[Any] = []
         self._device = torch.device("cpu")
 
@@ -32,7 +33,7 @@ class StepProfile(Callback):
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
-        if part is not None and self.steps > 0:
+        if part is not None and self._counts:
             self.seconds[part] += now - self._at
         self._at = now
 
@@ -40,6 +41,7 @@ class StepProfile(Callback):
         """Puts clocks around the network, the loss, the checks and the optimizer."""
         assert isinstance(pl_module, SegmentationModule)
         self._device = pl_module.device
+        self._at = time.perf_counter()
         for module, part in ((pl_module.network, "forward"), (pl_module.loss, "loss")):
             self._handles += [
                 module.register_forward_pre_hook(lambda *_: self._lap("the rest")),
@@ -59,12 +61,9 @@ class StepProfile(Callback):
         return timed
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """The batch is there; a step begins to count after the first ones."""
+        """The batch is there."""
         self._lap("data")
-        if trainer.global_step >= self.warmup:
-            if self.steps == 0:
-                self._at = time.perf_counter()
-            self.steps += 1
+        self.steps += self._counts
 
     def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
         """The loss is there."""
@@ -75,5 +74,7 @@ class StepProfile(Callback):
         self._lap("backward")
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """What came after the checks was the optimizer's step."""
+        """What came after the checks was the optimizer's step; the next one counts, its data included, after the first
+        ones."""
         self._lap("optimizer")
+        self._counts = trainer.global_step >= self.warmup

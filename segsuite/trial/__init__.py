@@ -18,6 +18,7 @@ from segsuite.datasets.loader import Samples
 from segsuite.datasets.on_device import DrawnSamples
 from segsuite.errors import ConfigError, Preempted, SmallerBatch
 from segsuite.io import atomic, manifest
+from segsuite.io.claims import ClaimLost
 from segsuite.io.machine import packed, threads_by_default
 from segsuite.io.store import RunDirectory, batches_in_words, read_json
 from segsuite.losses import build_loss
@@ -65,9 +66,10 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
     process runs the trial, Preempted when it was stopped, and what made it fail, which is also recorded. Of several
     ranks all call this, and the first one returns the result.
     """
-    trial, run = read(folder), RunDirectory(folder)
+    trial = read(folder)
     device = resolve_device(trial.settings.execution.device)
-    with joined(trial.settings.execution, device) as ranks, claimed(folder, ranks):
+    with joined(trial.settings.execution, device) as ranks, claimed(folder, ranks) as claim:
+        run = RunDirectory(folder, claim)
         if (finished := ranks.of_first(read_json(folder / "result.json"))) is not None:
             return finished  # by another launcher, since this one looked
         if not ranks.is_first:
@@ -81,13 +83,14 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             check_normalised(network, data, trial.settings)
             fit_to_labels(network, data, run)
             described = describe(trial, data, network, machine)
+            run.check_claim()
             atomic.write_json(folder / "manifest.json", described)
             tracker.described(described)
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
             ranks.leave()  # the first one scores alone
             network = network_to_score(trial, network, data)
             load_chosen_checkpoint(trial, network, run)
-            result = score(trial, data, network, machine, folder, stop, report) | of_loss
+            result = score(trial, data, network, machine, run, stop, report) | of_loss
             run.finish(result)
             predictions = partial(read_predictions, data.scored_dataset, data.scored_indices, folder / "samples")
             tracker.scored(predictions, data.classes)
@@ -111,10 +114,11 @@ def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: St
 @contextlib.contextmanager
 def recorded(run: RunDirectory, stop: StopRequest, ranks: Ranks) -> Iterator[None]:
     """Records in the run directory what makes the body fail. Being stopped is no failure, and of several ranks the
-    first that fails is the cause. Nor is a lack of memory that smaller batches may mend."""
+    first that fails is the cause. Nor is a lack of memory that smaller batches may mend, or that another process has
+    taken over, whose run directory it is then."""
     try:
         yield
-    except (Preempted, SmallerBatch):
+    except (Preempted, SmallerBatch, ClaimLost):
         raise
     except Exception as error:
         stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
@@ -232,13 +236,14 @@ def score(
     data: TrialData,
     network: SegmentationNetwork,
     machine: Machine,
-    folder: Path,
+    run: RunDirectory,
     stop: StopRequest,
     report: Report,
 ) -> dict[str, Any]:
     """The result of the weights that `network` holds; beside it counts, histograms, predictions and artefacts."""
-    device, precision = machine.device, machine.precision
+    device, precision, folder = machine.device, machine.precision, run.folder
     evaluated = evaluate(network, data.scored, data.num_classes, device, precision, stop, report)
+    run.check_claim()
     write_counts(data, evaluated, folder)
     write_predictions(network, data.scored_dataset, data.scored_indices, device, precision, folder / "samples")
     if trial.settings.checkerboard.measure:

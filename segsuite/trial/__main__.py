@@ -6,20 +6,17 @@ Within a SLURM job also 143, told to leave by SIGTERM: after a preemption it is 
 be; and 75 when another process runs the trial, such as one on a node taken for dead.
 """
 
-import contextlib
-import json
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any, BinaryIO
 
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, ClaimError, Preempted, SegsuiteError
-from segsuite.io.atomic import finite
 from segsuite.train.callbacks import StopRequest
 from segsuite.trial import run_trial
 from segsuite.trial.frozen import read
+from segsuite.trial.progress import ProgressChannel
 from segsuite.trial.ranks import is_rank, run_ranks
 
 EXIT_TOLD_TO_LEAVE = 143
@@ -29,7 +26,7 @@ def main(folder: Path) -> int:
     """Progress as JSON lines on the real standard output; what libraries print there goes to standard error."""
     stop = StopRequest()
     stop.listen()
-    channel = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    channel = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     if os.environ.get("SEGSUITE_LAUNCHER") == "1":
         threading.Thread(target=_stop_without_launcher, args=(stop,), daemon=True).start()
@@ -37,7 +34,7 @@ def main(folder: Path) -> int:
         execution = read(folder).settings.execution
         if not is_rank(execution):
             return run_ranks(folder, execution.devices, channel, stop)
-        run_trial(folder, lambda event: _tell(channel, event), stop)
+        run_trial(folder, ProgressChannel(channel).tell, stop)
     except SegsuiteError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return _exit_code(error, stop)
@@ -60,11 +57,6 @@ def _stop_without_launcher(stop: StopRequest) -> None:
     # Returns when the launcher has gone, however it went. Not sys.stdin: its lock would upset the interpreter's end.
     os.read(0, 1)
     stop.set()
-
-
-def _tell(channel: BinaryIO, event: dict[str, Any]) -> None:
-    with contextlib.suppress(BrokenPipeError, ValueError):  # nobody listens any more; the files are the truth
-        channel.write(json.dumps(finite(event)).encode() + b"\n")
 
 
 if __name__ == "__main__":

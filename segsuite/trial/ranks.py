@@ -9,12 +9,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import IO
 
 from segsuite.config import Execution
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, ClaimError, ConfigError
 from segsuite.io import store
-from segsuite.io.claims import claim
+from segsuite.io.claims import Claim, claim
 from segsuite.io.machine import cores
 from segsuite.train.callbacks import StopRequest
 from segsuite.train.distributed import RENDEZVOUS, Ranks
@@ -52,29 +51,30 @@ def is_rank(execution: Execution, environment: MutableMapping[str, str] = os.env
 
 
 @contextlib.contextmanager
-def claimed(folder: Path, ranks: Ranks) -> Iterator[None]:
-    """Holds the claim of the trial, which the first rank makes for all. Raises its ClaimError in every rank."""
+def claimed(folder: Path, ranks: Ranks) -> Iterator[Claim | None]:
+    """Holds the claim of the trial, which the first rank makes for all and has. Raises its ClaimError in every rank."""
     held = contextlib.ExitStack()
     refusal: ClaimError | None = None
+    own: Claim | None = None
     if ranks.is_first:
         try:
-            held.enter_context(claim(folder))
+            own = held.enter_context(claim(folder))
         except ClaimError as error:
             refusal = error
     told = ranks.of_first(None if refusal is None else (refusal.what, refusal.where, refusal.advice))
     if told is not None:
         raise ClaimError(*told)
     with held:
-        yield
+        yield own
 
 
-def run_ranks(folder: Path, devices: int, progress: IO[bytes], stop: StopRequest) -> int:
+def run_ranks(folder: Path, devices: int, progress: int, stop: StopRequest) -> int:
     """Runs the trial in `folder` as `devices` processes of this machine; the exit code of the first that did not end
     well, else 0.
 
-    `progress` is where the first rank writes what it reports. When `stop` is set all are asked to stop. Once one has
-    died the others are ended, at the latest after 30 s: none waits for the dead. They leave, too, when this process is
-    killed, since their standard input ends with it.
+    `progress` is the descriptor to which the first rank writes what it reports. When `stop` is set all are asked to
+    stop. Once one has died the others are ended, at the latest after 30 s: none waits for the dead. They leave, too,
+    when this process is killed, since their standard input ends with it.
     """
     with tempfile.TemporaryDirectory() as meeting:
         processes: list[subprocess.Popen[bytes]] = []

@@ -10,6 +10,7 @@ from torch import nn
 
 from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
+from segsuite.datasets.on_device import DrawnSamples
 from segsuite.datasets.statistics import label_counts
 from segsuite.io import atomic
 from segsuite.io.machine import packed
@@ -111,7 +112,7 @@ def marks(trial: Frozen) -> dict[str, Any]:
 def training_pixels(data: TrialData) -> list[int]:
     """Labelled pixels of each class in the images that were trained on."""
     samples = data.training.dataset
-    assert isinstance(samples, Samples)
+    assert isinstance(samples, Samples | DrawnSamples)
     return label_counts(samples.dataset).of(data.training.sampler.indices).pixels_C
 
 

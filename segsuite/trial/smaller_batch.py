@@ -20,7 +20,10 @@ from segsuite.io import atomic, store
 from segsuite.trial.frozen import Frozen
 
 # What allocators of torch say that raise no error of their own class.
-SAYINGS = re.compile(r"can't allocate memory|Cannot allocate memory|out of memory|_ALLOC_FAILED")
+# oneDNN says no more of a lack of memory than the last; "primitive descriptor" is of what it cannot compute.
+SAYINGS = re.compile(
+    r"can't allocate memory|Cannot allocate memory|out of memory|_ALLOC_FAILED|could not create a primitive(?! desc)"
+)
 ADVICE = (
     "lower train.batch_size and raise train.accumulate by the same factor, set train.full_resolution: fused, or give "
     "it more memory"

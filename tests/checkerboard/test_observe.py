@@ -42,6 +42,15 @@ def test_normalisation_that_has_seen_batches_is_kept() -> None:
         assert torch.equal(copied.state_dict()[name], value), name
 
 
+def test_new_normalisation_with_one_value_a_channel_is_kept() -> None:
+    """One image whose deepest features are one pixel, where the encoder was frozen so far."""
+    net = network()
+    image = scene(1).images_NCHW[:, :, :4, :4]
+    copied = prepared(net, image)
+    assert see(copied, image).features[1].shape == (1, 8, 1, 1)
+    assert not any(module.training for module in copied.modules())
+
+
 def test_what_passes_seams_and_goes_into_the_decoder_is_seen() -> None:
     net = network().eval()
     images = scene(1).images_NCHW

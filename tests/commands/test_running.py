@@ -29,6 +29,17 @@ def test_an_option_of_a_cluster_runs_nothing_here(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("failed", "command"), [(0, "report"), (1, "why")])
+def test_a_run_ends_with_the_command_to_type_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, failed: int, command: str
+) -> None:
+    monkeypatch.setattr(local, "run", lambda *_: local.Outcome(finished=1, failed=failed))
+    monkeypatch.setenv("COLUMNS", "80")
+    path = write_experiment(tmp_path, train__epochs=1)
+    assert main(["run", str(path), "--set", "data.val_images=5"]) == failed
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: segsuite {command} {path} --set data.val_images=5"
+
+
 def test_without_failures_there_is_nothing_to_retry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_experiment(tmp_path, seeds=[0, 1])
     assert main(["retry", str(path)]) == 0

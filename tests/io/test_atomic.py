@@ -39,6 +39,16 @@ def test_a_full_disk_keeps_the_old_file_and_is_one_sentence(tmp_path: Path) -> N
     assert names(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOTDIR])
+def test_a_folder_that_may_not_be_written_to_is_wrong_use(tmp_path: Path, number: int) -> None:
+    def refused(file: BinaryIO) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(SegsuiteError) as caught:
+        atomic.write_with(tmp_path / "a.txt", refused)
+    assert caught.value.exit_code == 2
+
+
 def test_a_writer_that_fails_by_itself_keeps_the_old_file(tmp_path: Path) -> None:
     def broken(file: BinaryIO) -> None:
         file.write(b"half")

@@ -1,10 +1,11 @@
 """segsuite.io.claims: one live process a run directory, whatever the others did or how they died."""
 
+import getpass
 import json
 import os
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from segsuite.errors import ClaimError
-from segsuite.io import claims
+from segsuite.io import claims, store
 from tests.reliability.trials import REPOSITORY
 
 # Waits for a common start, tries to claim every folder, and holds what it gets until all have tried.
@@ -68,14 +69,15 @@ def dead_pid() -> int:
     return process.pid
 
 
-def holder(**changes: Any) -> dict[str, Any]:
-    """A claim of this process, changed."""
-    with_claim: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "boot": claims._boot_id()}
-    return {**with_claim, "time": time.time(), **changes}
-
-
 def plant(folder: Path, age: float = 0.0, **changes: Any) -> None:
-    (folder / "claim.json").write_text(json.dumps(holder(**changes)))
+    """A claim of this process, changed."""
+    with tempfile.TemporaryDirectory() as elsewhere, claims.claim(Path(elsewhere)):
+        holder = {**json.loads((Path(elsewhere) / "claim.json").read_text()), **changes}
+    (folder / "claim.json").write_text(json.dumps(holder))
+    set_age(folder, age)
+
+
+def set_age(folder: Path, age: float) -> None:
     stamp = time.time() - age
     os.utime(folder / "claim.json", (stamp, stamp))
 
@@ -111,10 +113,10 @@ def test_the_claim_names_its_process_and_goes_with_the_body(tmp_path: Path) -> N
 
 
 def test_a_live_claim_is_refused_with_its_process_and_host(tmp_path: Path) -> None:
-    plant(tmp_path)
-    with pytest.raises(ClaimError, match=rf"run by process {os.getpid()} on "), claims.claim(tmp_path):
-        pass
-    assert claims.is_live(tmp_path)
+    with claims.claim(tmp_path):
+        with pytest.raises(ClaimError, match=rf"run by process {os.getpid()} on "), claims.claim(tmp_path):
+            pass
+        assert claims.is_live(tmp_path)
 
 
 def test_the_claim_is_released_when_the_body_fails(tmp_path: Path) -> None:
@@ -129,20 +131,92 @@ def test_a_dead_process_of_this_host_is_stale_at_once(tmp_path: Path) -> None:
     assert can_claim(tmp_path)
 
 
-def test_a_process_of_before_a_restart_is_stale_though_its_pid_lives(tmp_path: Path) -> None:
-    plant(tmp_path, boot="of-yesterday")
+def test_a_process_that_has_the_pid_of_a_dead_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    plant(tmp_path, start="1")
     assert can_claim(tmp_path)
 
 
+# Of the same name may be another machine, this one before a restart, or another container.
+UNSEEN = [{"host": "another-host", "pid": 1}, {"boot": "of-yesterday"}, {"namespace": "pid:[1]"}, {"namespace": None}]
+
+
+@pytest.mark.parametrize("changes", UNSEEN, ids=str)
 @pytest.mark.parametrize(("age", "claimable"), [(claims.STALE_SECONDS - 30, False), (claims.STALE_SECONDS + 30, True)])
-def test_another_host_is_stale_by_the_age_of_its_stamp(tmp_path: Path, age: float, claimable: bool) -> None:
-    plant(tmp_path, age=age, host="another-host", pid=1)
+def test_a_process_that_cannot_be_seen_is_stale_by_the_age_of_its_stamp(
+    tmp_path: Path, changes: dict[str, Any], age: float, claimable: bool
+) -> None:
+    plant(tmp_path, age=age, **changes)
     assert can_claim(tmp_path) == claimable
+    assert claims.is_live(tmp_path) != claimable
 
 
-def test_a_damaged_claim_does_not_lock_the_trial_for_ever(tmp_path: Path) -> None:
+def test_the_age_of_a_stamp_is_of_the_clock_of_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(tmp_path, host="another-host")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 3600)  # this machine's clock is wrong
+    assert not can_claim(tmp_path)
+
+
+def test_a_damaged_claim_locks_the_trial_only_while_it_may_be_new(tmp_path: Path) -> None:
     (tmp_path / "claim.json").write_text('{"host": "a')
+    with pytest.raises(ClaimError, match="not whole"), claims.claim(tmp_path):
+        pass
+    set_age(tmp_path, claims.STALE_SECONDS + 30)
     assert can_claim(tmp_path)
+
+
+@pytest.mark.parametrize("pid", ["17", None, -1, 2**70, 1.5])
+def test_a_claim_whose_pid_is_no_number_of_a_process_is_stale(tmp_path: Path, pid: object) -> None:
+    plant(tmp_path, pid=pid)
+    assert can_claim(tmp_path)
+
+
+def test_a_claim_that_cannot_be_read_is_an_error_and_names_its_owner(tmp_path: Path) -> None:
+    (tmp_path / "claim.json").symlink_to(tmp_path / "nowhere")
+    begun = time.monotonic()
+    with pytest.raises(ClaimError, match=rf"cannot be read .*it is {getpass.getuser()}'s"), claims.claim(tmp_path):
+        pass
+    assert time.monotonic() - begun < 1
+    assert claims.read(tmp_path) is None
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be two users")
+def test_a_claim_of_another_user_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    plant(tmp_path)
+    (tmp_path / "claim.json").chmod(0o600)
+    tmp_path.chmod(0o777)
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == 0 and folder.name.startswith(("pytest-", "test_")):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    pid = os.fork()
+    if pid == 0:  # the other user
+        os.setgid(65534)
+        os.setuid(65534)
+        try:
+            with claims.claim(tmp_path):
+                os._exit(2)
+        except ClaimError as error:
+            os._exit(0 if "Permission denied" in error.what and "it is root's" in error.what else 3)
+        except BaseException:
+            os._exit(4)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_holder_that_lost_its_claim_is_told_before_it_writes(tmp_path: Path) -> None:
+    with claims.claim(tmp_path) as held:
+        held.check()
+        os.rename(tmp_path / "claim.json", tmp_path / "old")
+        plant(tmp_path, host="another-host", pid=7)
+        stamp = (tmp_path / "claim.json").stat().st_mtime_ns
+        with pytest.raises(claims.ClaimLost, match="taken over this trial: 7 on another-host"):
+            held.check()
+        run = store.RunDirectory(tmp_path, held)
+        for write in (lambda: run.finish({}), lambda: run.add_event({"epoch": 0}), lambda: run.rewind(0)):
+            with pytest.raises(claims.ClaimLost):
+                write()
+    assert (tmp_path / "claim.json").stat().st_mtime_ns == stamp  # neither renewed nor removed
+    assert not (tmp_path / "result.json").exists()
+    assert not (tmp_path / "events.jsonl").exists()
 
 
 def test_the_stamp_is_renewed_while_the_body_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

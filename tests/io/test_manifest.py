@@ -79,6 +79,14 @@ def test_the_commit_is_found_among_packed_references_and_in_a_worktree(
     assert code_of(other, monkeypatch)["commit"] == head(repository)
 
 
+def test_a_copy_of_the_code_tells_the_commit_that_it_was_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "snapshot.json").write_text('{"commit": "0123", "dirty": true}')
+    code = code_of(tmp_path, monkeypatch)
+    assert (code["commit"], code["dirty"]) == ("0123", True)
+
+
 def test_no_repository_means_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert code_of(tmp_path, monkeypatch)["commit"] is None
 

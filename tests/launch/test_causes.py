@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from segsuite.io import atomic, store
-from segsuite.launch.causes import cause, is_over, read_attempts
+from segsuite.launch.causes import Known, cause, is_over, read_attempts
 
 
 def attempt(folder: Path, code: int | None, restart: int = 0, job: str = "7_1") -> None:
@@ -69,13 +69,36 @@ def test_what_the_trial_recorded_itself_is_told(tmp_path: Path) -> None:
         (137, "it was killed (SIGKILL), most often for memory"),
         (139, "it was ended by SIGSEGV"),
         (9, "it ended with exit code 9"),
-        (None, "its node (n3) went away"),
+        (None, "its node (n3) went away, or its job was killed, or it is about to begin: the queue is not known"),
     ],
 )
 def test_the_last_exit_code_tells(stopped: Path, code: int | None, reason: str) -> None:
     attempt(stopped, 75)
     attempt(stopped, code, restart=1)
     assert cause(stopped).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("known", "state", "reason"),
+    [
+        (Known("gone"), "unfinished", "its node (n3) went away, or its job was killed: it is no longer in the queue"),
+        (Known("alive", node="n5"), "running", "its job runs on n5, and its Python is about to begin"),
+        (Known("queued"), "unfinished", "its last attempt, on n3, ended without a word, and it is queued again"),
+        (Known("cancelled", cancelled="cancelled by me, today"), "unfinished", "it was cancelled by me, today"),
+    ],
+)
+def test_the_fate_of_an_attempt_without_end_is_that_of_the_queue(
+    stopped: Path, known: Known, state: str, reason: str
+) -> None:
+    attempt(stopped, 75)
+    attempt(stopped, None, restart=1)
+    found = cause(stopped, known)
+    assert (found.state, found.reason) == (state, reason)
+
+
+def test_a_trial_that_was_cancelled_while_it_waited_is_told_so(tmp_path: Path) -> None:
+    found = cause(tmp_path, Known("cancelled", cancelled="cancelled by me, today"))
+    assert found.reason == "it was cancelled by me, today before it began"
 
 
 def test_attempts_are_put_together_and_half_a_line_is_left_out(tmp_path: Path) -> None:

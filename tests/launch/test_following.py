@@ -11,6 +11,7 @@ from segsuite.cli import main
 from segsuite.experiment import Trial
 from segsuite.io import atomic, claims, store
 from segsuite.launch.freeze import freeze
+from segsuite.launch.log_lines import Lines
 from tests.reliability.trials import trials_of, write_experiment
 
 
@@ -74,6 +75,34 @@ def test_an_ambiguous_id_is_refused(path: Path, capsys: pytest.CaptureFixture[st
 def test_logs_are_printed(path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["logs", str(path), trials[1].id]) == 0
     assert capsys.readouterr().out == "first\nlast\n"
+
+
+def test_progress_in_a_log_is_told_in_words(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = [
+        {"phase": "train", "epoch": 0, "step": 1, "loss": 0.9},
+        {"phase": "epoch", "epoch": 0, "epochs": 3, "step": 12, "loss": 0.7, "miou": 0.25, "seconds": 8.2},
+        {"phase": "warning", "warning": "W&B does not answer"},
+    ]
+    text = "".join(f"{json.dumps(event)}\n" for event in events)
+    (trials[1].folder / "log.txt").write_text(f"Gr\u00fc\u00dfe\n{text}{{half", encoding="utf-8")
+    assert main(["logs", str(path), trials[1].id]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "Gr\u00fc\u00dfe",
+        "epoch 1 of 3, step 12, loss 0.700, val mIoU 0.250, 8 s",
+        "warning: W&B does not answer",
+        "{half",
+    ]
+
+
+def test_lines_are_told_whole_however_a_log_is_cut() -> None:
+    log = '\u00e4 {"phase": 1}\n{"phase": "train"}\n{"phase": "warning", "warning": "\u00fc"}\nend'.encode()
+    for size in range(1, len(log)):
+        lines = Lines()
+        pieces = [log[at : at + size] for at in range(0, len(log), size)]
+        told = "".join(lines.add(piece) for piece in pieces) + lines.add(b"", last=True)
+        assert told == '\u00e4 {"phase": 1}\nwarning: \u00fc\nend\n'
 
 
 def test_logs_are_followed_until_the_trial_has_ended(

@@ -84,7 +84,7 @@ def test_a_second_lack_of_memory_is_a_failure_with_advice(tmp_path: Path) -> Non
     assert [limited_attempt(folder), limited_attempt(folder)] == [77, 1]
     failure = store.read_json(folder / "failure.json")
     assert failure is not None
-    assert failure["kind"] == "OutOfMemory"
+    assert failure["kind"] == "OutOfMemory", (folder / "log.txt").read_text()
     assert "train.batch_size 4" in failure["reason"]
     assert "lower train.batch_size" in failure["advice"]
     assert trained_with(folder, "smaller_batch.json")["batch_size"] == 4

@@ -172,7 +172,7 @@ def test_all_bad_files_are_named_in_one_run(tmp_path: Path) -> None:
     folder_tree(tmp_path / "data", ["one", "two", "three", "four"])
     save(tmp_path / "data" / "masks" / "three.png", ids_of(0, 9))
     Image.fromarray(np.full((6, 8), 7, np.uint8)).save(tmp_path / "data" / "masks" / "one.png")
-    refused(folder_experiment(tmp_path, fractions={"train": 1.0}), "three.png", "one.png")
+    refused(folder_experiment(tmp_path), "three.png", "one.png")
 
 
 def test_a_wrong_root_is_named(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from segsuite.errors import ConfigError
 from segsuite.experiment import Experiment
 from segsuite.metrics import BOUNDARY_COLUMNS, BOUNDARY_SCORES
 from segsuite.metrics.boundary import boundary_scores
@@ -44,16 +45,18 @@ def test_the_mean_influence_is_the_score(score: str) -> None:
 
 
 @pytest.mark.parametrize("score", BOUNDARY_SCORES)
-def test_influence_is_the_derivative_by_the_weight_of_an_image(score: str) -> None:
+def test_influence_is_that_of_leaving_each_image_out(score: str) -> None:
     counts = random_counts()
+    counts[1, 2] = counts[0, 2]  # Two images with class 2, so that it stays in the mean whichever is left out.
     value, influence = linearise_boundary(counts, PRESENT, score)
-    # Counts a million times as large leave a score as it is; one image a little heavier or lighter moves it.
-    for image in range(len(counts)):
-        heavy, light = (np.repeat(counts[None], 1, 0)[0] * 10**6 for _ in range(2))
-        heavy[image] = counts[image] * (10**6 + 10**3)
-        light[image] = counts[image] * (10**6 - 10**3)
-        slope = (boundary_scores(heavy, PRESENT)[score] - boundary_scores(light, PRESENT)[score]) / 2e-3
-        assert influence[image] - value == pytest.approx(len(counts) * slope, abs=1e-5)
+    without = [boundary_scores(np.delete(counts, image, axis=0), PRESENT)[score] for image in range(len(counts))]
+    deviation = (len(counts) - 1) * (value - np.array(without))
+    np.testing.assert_allclose(influence, value + deviation - deviation.mean(), atol=1e-12)
+
+
+def test_an_unknown_score_is_an_error_with_the_names() -> None:
+    with pytest.raises(ConfigError, match="boundary_f"):
+        linearise_boundary(random_counts(), PRESENT, "boundary_g")
 
 
 def test_classes_that_are_not_in_the_labels_do_not_count() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from segsuite.cli import main
-from segsuite.experiment import Experiment
+from segsuite.experiment import Experiment, load
 from segsuite.report.build import build_report, folder_of, write_report
 from segsuite.report.figure_files import write_figures
 from tests.report.browser import chromium
@@ -46,6 +46,37 @@ def test_out_is_the_folder_and_no_images_has_none(experiment: Experiment, tmp_pa
     assert main(["report", str(experiment.path), "--out", str(tmp_path / "docs"), "--no-images"]) == 0
     assert not (experiment.folder / "report").exists()
     assert "data:image/jpeg" not in (tmp_path / "docs" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_report_of_other_settings_is_not_replaced(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its trials have no results, and the page with the answer would have been lost."""
+    assert main(["report", str(experiment.path)]) == 0
+    usual = experiment.folder / "report"
+    before = {path.name: path.read_bytes() for path in usual.iterdir() if path.is_file()}
+    for _ in range(2):
+        capsys.readouterr()
+        assert main(["report", str(experiment.path), "--set", "evaluation.split=test"]) == 0
+        assert f"{usual} holds the report of other settings and stays" in capsys.readouterr().out
+    assert {path.name: path.read_bytes() for path in usual.iterdir() if path.is_file()} == before
+    (beside,) = experiment.folder.glob("report-*")
+    assert (beside / "report.html").exists()
+
+
+def test_a_report_of_other_settings_is_not_replaced_by_out(
+    experiment: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "docs")]
+    assert main(["report", str(experiment.path), *out]) == 0
+    assert main(["report", str(experiment.path), *out, "--set", "seeds=[0]"]) == 2
+    assert str(tmp_path / "docs" / "report.html") in capsys.readouterr().err
+
+
+def test_a_report_with_more_results_replaces_the_one_before(experiment: Experiment) -> None:
+    fewer = load(experiment.path, ["seeds=[0, 1]"])
+    write_report(build_report(fewer), folder_of(fewer))
+    write_report(build_report(experiment), folder_of(experiment))
+    assert [path.name for path in experiment.folder.glob("report*")] == ["report"]
+    assert len(json.loads((experiment.folder / "report" / "report.json").read_text())["trials"]) == 9
 
 
 def test_the_command_of_the_page_holds_every_override(experiment: Experiment) -> None:

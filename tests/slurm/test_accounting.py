@@ -58,29 +58,40 @@ def test_shares_are_of_their_own_sums() -> None:
 
 def test_without_a_database_attempts_tell_the_cost() -> None:
     saved, failed = attempt("1_0", 0, 100, 75, gpus=1), attempt("1_1", 0, 50, 1, gpus=1)
-    cost = from_attempts([([saved, attempt("1_0", 200, 300, 0, gpus=1, restart=1)], "finished"), ([failed], "failed")])
+    cost = from_attempts(
+        [([saved, attempt("1_0", 200, 300, 0, gpus=1, restart=1)], "finished", "gone"), ([failed], "failed", "gone")]
+    )
     assert (cost.attempts, cost.seconds, cost.lost_attempts, cost.lost_seconds) == (3, 250, 1, 50)
     assert cost.gpu_hours == pytest.approx(250 / 3600)
     assert cost.lost_gpu_hours == pytest.approx(50 / 3600)
 
 
 def test_where_nothing_says_how_many_gpus_no_hours_of_them_are_given() -> None:
-    assert from_attempts([([attempt("1_0", 0, 100, 0)], "finished")]).gpu_hours is None
+    assert from_attempts([([attempt("1_0", 0, 100, 0)], "finished", "gone")]).gpu_hours is None
 
 
 def test_an_attempt_whose_node_died_is_lost_and_its_time_unknown() -> None:
-    cost = from_attempts([([attempt("1_0", 0), attempt("1_0", 500, 600, 0, restart=1)], "finished")])
+    cost = from_attempts([([attempt("1_0", 0), attempt("1_0", 500, 600, 0, restart=1)], "finished", "gone")])
     assert (cost.lost_by, cost.without_end, cost.seconds) == ({"dead node": 1}, 1, 100)
 
 
 def test_an_attempt_that_runs_is_not_lost() -> None:
-    cost = from_attempts([([attempt("1_0", time.time() - 60)], "running")])
+    cost = from_attempts([([attempt("1_0", time.time() - 60)], "running", "alive")])
     assert (cost.lost_attempts, cost.without_end) == (0, 0)
     assert cost.seconds == pytest.approx(60, abs=5)
 
 
+@pytest.mark.parametrize(
+    ("fate", "lost"),
+    [("alive", {}), ("unknown", {}), ("cancelled", {"cancelled": 1}), ("gone", {"killed or dead node": 1})],
+)
+def test_an_attempt_without_end_is_lost_only_where_that_is_known(fate: str, lost: dict[str, int]) -> None:
+    cost = from_attempts([([attempt("1_0", time.time() - 60)], "unfinished", fate)])
+    assert (cost.lost_by, cost.without_end) == (lost, int(fate != "alive"))
+
+
 def test_trials_that_share_a_task_share_its_time() -> None:
-    both = [([attempt("1_0", 0, 100, 0, gpus=2)], "finished") for _ in range(2)]
+    both = [([attempt("1_0", 0, 100, 0, gpus=2)], "finished", "gone") for _ in range(2)]
     cost = from_attempts(both)
     assert cost.seconds == 100
     assert cost.gpu_hours == pytest.approx(2 * 100 / 3600)

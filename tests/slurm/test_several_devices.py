@@ -14,8 +14,8 @@ from tests.slurm.cluster import Cluster, codes, log, started, submitted
 pytestmark = pytest.mark.slow
 # In the place of python: what the processes of a trial find, and an exit code for each of them.
 PRETENDED = """#!/bin/bash
-[ "$3" = segsuite.trial ] || exit 0
-echo "$SLURM_PROCID $SLURM_LOCALID $SLURM_NTASKS $SLURM_NODEID $MASTER_ADDR $MASTER_PORT" >>"$4/processes"
+[ "$4" = segsuite.trial ] || exit 0
+echo "$SLURM_PROCID $SLURM_LOCALID $SLURM_NTASKS $SLURM_NODEID $MASTER_ADDR $MASTER_PORT" >>"$5/processes"
 sleep "0.$SLURM_PROCID"
 exit CODE
 """

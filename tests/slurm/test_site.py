@@ -20,7 +20,7 @@ ON_SLURM = ("--on", "slurm", "--profile")
 
 
 def broken_python(folder: Path) -> Path:
-    """A Python with which every trial fails at an import, as long as folder/broken is there."""
+    """A Python with which no trial begins, as long as folder/broken is there."""
     (folder / "broken").write_text("")
     script = folder / "python"
     script.write_text(
@@ -45,7 +45,7 @@ def test_an_array_whose_first_trials_fail_alike_is_held_until_it_is_retried_with
     assert [store.state(trial.folder) for trial in trials] == ["failed"] * 3 + ["new"] * 5
     assert sum("JobHeld" in line for line in cluster.queue()) == 3
 
-    reason = "the first 3 trials failed in the same way: ModuleNotFoundError: No module named 'lightly'"
+    reason = "3 trials failed in the same way: the job ended with code 1 before Python began"
     assert f"held: {reason}" in segsuite("why", path).stdout
     refused = cluster.run(path)
     assert refused.returncode == 1
@@ -57,7 +57,8 @@ def test_an_array_whose_first_trials_fail_alike_is_held_until_it_is_retried_with
     assert sum("JobHeld" in line for line in cluster.queue()) == 2
     wait_for(lambda: store.state(trials[3].folder) == "finished", "the trial that was tried again", 120)
     rest = segsuite("retry", path, *ON_SLURM, cluster.profile)
-    assert "to retry: 3 failed: ModuleNotFoundError" in rest.stdout, rest.stdout + rest.stderr
+    assert "to retry: 3 failed: the job ended with code 1 before Python began" in rest.stdout, rest.stdout + rest.stderr
+    assert "ModuleNotFoundError: No module named 'lightly'" in rest.stdout
     assert "now: 4 tasks" in rest.stdout
     assert "submitted 7 trials as" in rest.stdout
     assert hold.read(place.folder) is None

@@ -211,18 +211,19 @@ def test_the_script_hands_on_each_word_as_it_is(word: str, tmp_path: Path) -> No
     (place.folder / trial).mkdir()
     srun = tmp_path / "programs" / "srun"
     srun.parent.mkdir()
-    srun.write_text(f"#!/bin/bash\nprintf '%s\\0' \"$@\" >'{tmp_path}/words'\n")
+    srun.write_text(f"#!/bin/bash\nprintf '%s\\0' \"$@\" >'{tmp_path}/words'\ntouch \"$SEGSUITE_BEGUN\"\n")
     srun.chmod(0o755)
     environment = {
         "PATH": f"{srun.parent}:/usr/bin:/bin", "SLURM_ARRAY_JOB_ID": "1", "SLURM_ARRAY_TASK_ID": "0",
         "SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1",
     }  # fmt: skip
-    words = [str(place.folder), "1", "code", "python", "10", "1", "--", "exec", word]
+    words = [str(place.folder), "1", str(REPOSITORY), "python", "10", "1", "--", "exec", word]
     script = REPOSITORY / "slurm" / "trial.sbatch"
     done = subprocess.run(["bash", script, *words], env=environment, cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     found = (tmp_path / "words").read_text().split("\0")[:-1]
-    assert found[-7:] == ["exec", word, "python", "-u", "-m", "segsuite.trial", str(place.folder / trial)]
+    begun = ["-m", "segsuite.launch.slurm.begun", "segsuite.trial"]
+    assert found[-8:] == ["exec", word, "python", "-u", *begun, str(place.folder / trial)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["an experiment", "programs", "words"]
 
 
@@ -246,7 +247,7 @@ def test_a_snapshot_has_edits_and_new_files_and_not_what_git_ignores(repository:
     (repository / "runs").mkdir()
     (repository / "runs" / "big").write_text("x")
     made = snapshot.snapshot(repository / "runs" / "code")
-    assert sorted(path.name for path in made.iterdir()) == [".gitignore", "a.py", "b.py"]
+    assert sorted(path.name for path in made.iterdir()) == [".gitignore", "a.py", "b.py", "snapshot.json"]
     assert (made / "a.py").read_text() == "two\n"
     status = subprocess.run(["git", "-C", repository, "status", "--short"], capture_output=True, text=True, check=True)
     assert status.stdout == " M a.py\n?? b.py\n"
@@ -261,6 +262,22 @@ def test_a_snapshot_is_made_once_for_each_state(repository: Path) -> None:
     assert second != first
     assert (first / "a.py").read_text() == "one\n"
     assert sorted(folder.iterdir()) == sorted([first, second])
+
+
+def test_a_snapshot_knows_its_commit_and_whether_files_differ_from_it(repository: Path) -> None:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", repository, *words], capture_output=True, text=True, check=True).stdout
+
+    def recorded() -> dict[str, object] | None:
+        return store.read_json(snapshot.snapshot(repository / "runs" / "code") / "snapshot.json")
+
+    first = git("rev-parse", "HEAD").strip()
+    assert recorded() == {"commit": first, "dirty": False}
+    (repository / "new.py").write_text("x\n")
+    assert recorded() == {"commit": first, "dirty": True}
+    git("add", ".")
+    git("commit", "-qm", "second")
+    assert recorded() == {"commit": git("rev-parse", "HEAD").strip(), "dirty": False}
 
 
 def test_an_installed_package_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Comparisons with the baseline on made-up trials with known effects."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from segsuite.stats import (
     NO_COMMON_SEED,
     TWO_WAY,
     UNDEFINED,
+    WITHHELD,
     Arms,
     Comparison,
     benjamini_hochberg,
@@ -101,7 +103,8 @@ def test_two_seeds_give_dots_and_no_interval() -> None:
 def test_one_seed_gives_an_interval_about_this_checkpoint_only() -> None:
     comparison = only(pair(seeds=1))
     assert comparison.kind == CHECKPOINT_ONLY
-    assert comparison.degrees_of_freedom == 59
+    assert comparison.carriers is not None
+    assert comparison.degrees_of_freedom == pytest.approx((comparison.carriers - 1) * (1 + 8 / 60))
     assert comparison.low is not None
     assert comparison.low > 0
     assert not comparison.evidence
@@ -230,3 +233,58 @@ def test_mean_interval_is_over_seeds_and_needs_three() -> None:
     assert "(t interval over seeds: 3 seeds)" in interval.sentence()
     assert mean_interval([0.7, 0.8]) is None
     assert mean_interval([0.7, 0.8, float("nan")]) is None
+
+
+def in_few_images(labelled: int, seeds: int = 3, images: int = 40) -> Arms:
+    """Two arms on a split whose class 2 is in `labelled` images."""
+    arms = World(images).arms({"base": 0.6, "arm": 0.8}, seeds)
+    for of_arm in arms.values():
+        for counts in of_arm.values():
+            counts[labelled:, 2, ::2] = 0
+    return arms
+
+
+@pytest.mark.parametrize(("labelled", "kind"), [(1, WITHHELD), (3, WITHHELD), (4, TWO_WAY), (0, TWO_WAY)])
+@pytest.mark.parametrize("score", ["miou", "mean_accuracy", "mean_dice"])
+def test_a_class_in_fewer_than_four_images_withholds_means_over_classes(labelled: int, kind: str, score: str) -> None:
+    comparison = only(in_few_images(labelled), score=score, classes=["sky", "road", "sign"])
+    assert comparison.kind == kind
+    if kind == WITHHELD:
+        assert comparison.difference is not None
+        assert (comparison.low, comparison.p, comparison.detectable, comparison.evidence) == (None, None, None, False)
+        counted = f"{labelled} image{'s' * (labelled > 1)}"
+        assert f"class sign is labelled in only {counted}; how scores vary" in comparison.sentence()
+
+
+@pytest.mark.parametrize("score", ["pixel_accuracy", "frequency_weighted_iou"])
+def test_scores_of_all_pixels_are_not_withheld_for_a_class(score: str) -> None:
+    assert only(in_few_images(1), score=score).kind == TWO_WAY
+
+
+def test_one_seed_on_a_class_in_few_images_is_withheld_too() -> None:
+    assert only(in_few_images(2, seeds=1)).kind == WITHHELD
+    assert only(in_few_images(2, seeds=2)).kind == DOTS_ONLY
+
+
+def test_units_count_and_not_images() -> None:
+    """Six labelled frames in one block of frames tell nothing about other blocks."""
+    assert only(in_few_images(6, images=64), sequences=["a"] * 64).kind == WITHHELD
+
+
+def test_the_rare_class_alone_has_no_test() -> None:
+    found = compare_classes(in_few_images(2), "base", ["a", "b", "c"])
+    assert [one.kind for one in found] == [TWO_WAY, TWO_WAY, WITHHELD]
+    assert found[2].p_bh is None
+
+
+def test_few_units_that_carry_the_difference_are_said() -> None:
+    arms = World(80).arms({"base": 0.7}, 3)
+    changed = {seed: counts.copy() for seed, counts in arms["base"].items()}
+    for counts in changed.values():
+        lost = counts[:3, :, 0] // 2
+        counts[:3, :, 0] -= lost
+        counts[:3, :, 2] += lost
+    comparison = only({**arms, "arm": changed})
+    assert comparison.degrees_of_freedom is not None
+    assert comparison.degrees_of_freedom < 4
+    assert re.search(r"80 images whose spread lies in about [123]\)", comparison.sentence())

@@ -1,4 +1,4 @@
-"""Linearised scores against segsuite.metrics.scores, finite differences and a bootstrap."""
+"""Linearised scores against segsuite.metrics.scores, leaving units out one by one, derivatives and a bootstrap."""
 
 import math
 
@@ -13,7 +13,7 @@ from segsuite.errors import ConfigError
 from segsuite.metrics import CLASS_SCORES, SCALAR_SCORES
 from segsuite.metrics.scores import Scores
 from segsuite.stats import linearise
-from tests.stats.made_counts import World
+from tests.stats.made_counts import World, confusion_of
 
 NUM_CLASSES = 3
 # Confusion matrices of a few images, with classes that are often absent.
@@ -50,18 +50,52 @@ def test_influence_has_the_score_as_mean(matrices: Matrices, score: str) -> None
 
 
 @pytest.mark.parametrize("score", [*SCALAR_SCORES, *CLASS_SCORES])
-def test_influence_is_the_derivative_by_the_weight_of_an_image(score: str) -> None:
-    counts = World(images=12).counts(0.7)
+def test_influence_is_that_of_leaving_each_image_out(score: str) -> None:
+    world = World(images=12)
+    confusions = np.stack([confusion_of(image[None]) for image in world.counts(0.7)])
+    counts, total = counts_of(confusions), confusions.sum(axis=0)
+
+    def of(confusion: Matrices) -> float:
+        found = getattr(Scores(confusion), score)
+        return float(found[1] if score in CLASS_SCORES else found)
+
+    value, influence = linearise(counts, score, 1 if score in CLASS_SCORES else None)
+    pseudo = np.array([12 * of(total) - 11 * of(total - one) for one in confusions])
+    np.testing.assert_allclose(influence, pseudo - pseudo.mean() + value, atol=1e-12)
+
+
+@pytest.mark.parametrize("score", [*SCALAR_SCORES, *CLASS_SCORES])
+def test_influence_is_the_derivative_by_the_weight_of_an_image_where_images_are_many(score: str) -> None:
+    counts = np.concatenate([World(images=12).counts(0.7)] * 300)
     label = 1 if score in CLASS_SCORES else None
     value, influence = linearise(counts, score, label)
-    # An image that is there once more in 10,000 copies of the split.
-    copies = 10_000
+    # An image that is there once more in 1000 copies of the split.
+    copies = 1000
     for image in (0, 5):
-        more = counts * copies
-        more[image] += counts[image]
-        moved = linearise(more, score, label)[0]
+        more = counts.sum(axis=0, keepdims=True) * copies
+        moved = linearise(np.concatenate([more, counts[image : image + 1]]), score, label)[0]
         slope = (moved - value) * (len(counts) * copies)
-        np.testing.assert_allclose(slope, influence[image] - value, rtol=2e-3, atol=1e-6)
+        np.testing.assert_allclose(slope, influence[image] - value, rtol=2e-3, atol=1e-4)
+
+
+def test_standard_error_of_a_class_in_few_images_is_not_too_small() -> None:
+    """Three images hold the class; over draws of such images its IoU varies by what the jackknife says, not by 2/3."""
+    random, ious, variances = np.random.default_rng(0), [], []
+    for _ in range(4000):
+        counts = np.zeros((40, 1, 3), dtype=np.int64)
+        right = random.normal(700, 100, 3).astype(np.int64)
+        counts[:3, 0, 0], counts[:3, 0, 2] = right, 1000 - right
+        value, influence = linearise(counts, "iou", 0)
+        ious.append(value)
+        variances.append(influence.var(ddof=1) / 40)
+    # Leaving one of three equal images out: (3 / 2)^2 of the residuals' squares, which are 2/3 of what they should be.
+    assert np.mean(variances) == pytest.approx(1.5 * np.var(ious), rel=0.06)
+
+
+def test_every_score_of_the_metrics_has_a_function_here() -> None:
+    """A new name without one is an error, not another score."""
+    with pytest.raises(ConfigError, match=r"unknown score .kappa.; valid: .*frequency_weighted_iou"):
+        linearise(World().counts(0.5), "kappa")
 
 
 @pytest.mark.parametrize("score", SCALAR_SCORES)

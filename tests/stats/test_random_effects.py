@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from segsuite.stats.random_effects import detectable, mean_squares, one_way, two_way
+from segsuite.stats.random_effects import carriers, detectable, mean_squares, one_way, over_units, two_way, unit_degrees
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,13 @@ def looped(d: list[list[float]]) -> tuple[float, float, float]:
     return seed, unit, rest / ((seeds - 1) * (units - 1))
 
 
+def counted_degrees(values: list[float]) -> float:
+    """Degrees of freedom of units by the formula of decision 0016, in plain sums."""
+    m = [value - sum(values) / len(values) for value in values]
+    carrying = sum(x**2 for x in m) ** 2 / sum(x**4 for x in m)
+    return min(max((carrying - 1) * (1 + 8 / len(values)), 1), len(values) - 1)
+
+
 def differences(seed_sd: float, unit_sd: float, seeds: int = 4, units: int = 30) -> Floats:
     random = np.random.default_rng(3)
     both = random.normal(0, seed_sd, (seeds, 1)) + random.normal(0, unit_sd, (1, units))
@@ -37,11 +44,12 @@ def differences(seed_sd: float, unit_sd: float, seeds: int = 4, units: int = 30)
 def test_interval_agrees_with_plain_loops(seed_sd: float, unit_sd: float) -> None:
     d = differences(seed_sd, unit_sd)
     a, b, e = looped(d.tolist())
+    units = counted_degrees(d.mean(axis=0).tolist())
     if a > e and b > e:
-        num = a + b - e
-        df = num**2 / (a**2 / 3 + b**2 / 29 + e**2 / (3 * 29))
+        num, seed = a + b - e, a * 4 / 3
+        df = (seed + b - e) ** 2 / (seed**2 / 3 + b**2 / units + e**2 / (3 * units))
     else:
-        num, df = max((a, 3), (b, 29))
+        num, df = max((a, 3), (b, units))
     reference = stats.t(df, loc=d.mean(), scale=math.sqrt(num / 120))
     found = two_way(d)
     assert (found.low, found.high) == pytest.approx(reference.interval(0.95))
@@ -102,3 +110,39 @@ def test_two_way_needs_two_of_both(shape: tuple[int, int]) -> None:
 def test_one_way_needs_two_values() -> None:
     with pytest.raises(ValueError, match="two values"):
         one_way(np.zeros(1))
+
+
+@pytest.mark.parametrize(("n", "least"), [(8, 3.5), (100, 25.0), (1000, 300.0)])
+def test_equally_variable_units_keep_degrees_of_freedom(n: int, least: float) -> None:
+    values = np.random.default_rng(0).normal(size=(4000, n))
+    assert least < np.median(unit_degrees(carriers(values), n)) <= n - 1
+
+
+def test_a_third_of_many_normal_units_carries_the_variance() -> None:
+    """1 / kurtosis of them, and the kurtosis of a normal distribution is 3."""
+    values = np.random.default_rng(0).normal(size=300_000)
+    assert carriers(values) / 300_000 == pytest.approx(1 / stats.kurtosis(values, fisher=False))
+    assert carriers(values) / 300_000 == pytest.approx(1 / 3, rel=0.02)
+
+
+@pytest.mark.parametrize("few", [2, 5, 12])
+def test_units_without_a_deviation_carry_nothing(few: int) -> None:
+    some = np.random.default_rng(1).normal(size=(400, few))
+    some -= some.mean(axis=-1, keepdims=True)
+    padded = np.concatenate([some, np.zeros((400, 200))], axis=-1)
+    np.testing.assert_allclose(carriers(padded), carriers(some), rtol=1e-9)
+    assert carriers(padded).max() <= few * (1 + 1e-9)
+
+
+def test_one_unit_alone_is_one_carrier_and_no_deviation_has_them_all() -> None:
+    assert carriers(np.array([1.0] + [0.0] * 999)) == pytest.approx(1, abs=0.01)
+    assert carriers(np.zeros(7)) == 7
+    assert carriers(1e-9 * np.array([1.0, -1.0, 0.0])) == pytest.approx(2)
+
+
+def test_checkpoints_are_compared_with_the_units_that_carry_the_variance() -> None:
+    values = np.array([0.3, -0.2, -0.1, *[0.0] * 60])
+    assert over_units(values).degrees_of_freedom == pytest.approx(counted_degrees(values.tolist()))
+    assert over_units(values).degrees_of_freedom < 2
+    assert over_units(values).standard_error == one_way(values).standard_error
+    assert over_units(values).p > one_way(values).p

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segsuite.errors import DataError
-from segsuite.stats import resampling_units
+from segsuite.stats import linearise, resampling_units
 
 CAMVID_VAL = ["0016E5"] * 101
 
@@ -45,22 +45,25 @@ def test_few_images_stay_images() -> None:
 
 
 @pytest.mark.parametrize("sequences", [["a"] * 40, [f"{i % 9}" for i in range(40)], ["a"] * 33 + ["b"] * 7])
-def test_aggregation_keeps_the_mean(sequences: list[str]) -> None:
-    influence = np.random.default_rng(0).normal(size=40)
+def test_joining_keeps_the_sums(sequences: list[str]) -> None:
+    counts = np.random.default_rng(0).integers(0, 99, (40, 2, 3))
     units = resampling_units(40, sequences)
-    assert units.aggregate(influence).shape == (units.count,)
-    assert units.aggregate(influence).mean() == pytest.approx(influence.mean(), abs=1e-12)
+    joined = units.sums(counts)
+    assert joined.shape == (units.count, 2, 3)
+    for unit in range(units.count):
+        np.testing.assert_array_equal(joined[unit], counts[units.index == unit].sum(axis=0))
 
 
-def test_standard_error_of_unequal_sequences_is_the_cluster_robust_one() -> None:
+def test_standard_error_of_unequal_sequences_is_that_of_leaving_each_out() -> None:
     random = np.random.default_rng(0)
     sizes = random.integers(1, 9, 12)
     names = np.repeat([f"s{i:02}" for i in range(12)], sizes)
-    influence = random.normal(size=len(names))
-    totals = [(influence[names == name] - influence.mean()).sum() for name in dict.fromkeys(names)]
-    robust = np.sqrt(12 / 11 * np.square(totals).sum()) / len(names)
-    joined = resampling_units(len(names), list(names)).aggregate(influence)
-    assert joined.std(ddof=1) / np.sqrt(12) == pytest.approx(robust)
+    right = random.integers(1, 1000, len(names))
+    counts = np.stack([right, 0 * right, 1000 - right], axis=-1)[:, None]
+    without = np.array([right[names != name].mean() / 1000 for name in dict.fromkeys(names)])
+    jackknife = np.sqrt(11 / 12 * np.square(without - without.mean()).sum())
+    _, influence = linearise(resampling_units(len(names), list(names)).sums(counts), "pixel_accuracy")
+    assert influence.std(ddof=1) / np.sqrt(12) == pytest.approx(jackknife)
 
 
 def test_sequences_of_another_number_of_images_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,11 @@ from segsuite.errors import SegsuiteError
 from segsuite.train import checkpoint_io
 from segsuite.train.checkpoint_io import AtomicCheckpointIO
 
-GOOD = {"state_dict": {"network.a": torch.arange(4.0), "loss.b": torch.ones(1)}, "epoch": 3, "names": ["x", None]}
+GOOD: dict[str, Any] = {
+    "state_dict": {"network.a": torch.arange(4.0), "loss.b": torch.ones(1)},
+    "epoch": 3,
+    "names": ["x", None],
+}
 
 
 class Planted:
@@ -52,6 +57,22 @@ def test_a_damaged_file_is_one_sentence_that_names_it(tmp_path: Path, kept: int)
         checkpoint_io.load(tmp_path / "a.ckpt")
     assert caught.value.where == str(tmp_path / "a.ckpt")
     assert caught.value.advice
+
+
+def test_a_bit_that_a_disk_has_turned_never_reaches_a_weight(tmp_path: Path) -> None:
+    checkpoint_io.save(GOOD, tmp_path / "a.ckpt")
+    content = (tmp_path / "a.ckpt").read_bytes()
+    refused = 0
+    for at in range(0, len(content), 7):
+        (tmp_path / "a.ckpt").write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        try:
+            loaded = checkpoint_io.load(tmp_path / "a.ckpt")
+        except SegsuiteError:
+            refused += 1
+        else:  # a byte between the records
+            assert all(torch.equal(loaded["state_dict"][name], value) for name, value in GOOD["state_dict"].items())
+            assert (loaded["epoch"], loaded["names"]) == (3, ["x", None])
+    assert refused > 20
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from segsuite.errors import Preempted
+from segsuite.errors import Preempted, SegsuiteError
 from segsuite.io.store import events
+from segsuite.io.trial_warnings import noted
 from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import StopRequest
 from segsuite.train.module import SegmentationModule
@@ -110,3 +111,34 @@ def test_events_newer_than_the_checkpoint_are_run_again(name: str, tmp_path: Pat
         (folder / "events.jsonl").write_bytes((tmp_path / "whole" / "events.jsonl").read_bytes() + b'{"epoch": 1, "st')
         assert attempt(name, folder)
         assert outcome(folder) == expected, f"killed after batch {batch}"
+
+
+def flip_a_bit(path: Path, at: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(at * len(content))] ^= 1
+    path.unlink()  # best.ckpt and previous.ckpt may be names of one file
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damaged", [("last",), ("last", "previous")], ids=" and ".join)
+def test_a_damaged_checkpoint_is_replaced_by_the_newest_whole_one(damaged: tuple[str, ...], tmp_path: Path) -> None:
+    assert attempt("plain", tmp_path / "whole")
+    folder = tmp_path / "damaged"
+    attempt("plain", folder, (10,))
+    checkpoints = folder / "checkpoints"
+    for name in damaged:
+        flip_a_bit(checkpoints / f"{name}.ckpt", 0.5)
+    assert attempt("plain", folder)
+    assert outcome(folder) == outcome(tmp_path / "whole")
+    (warning,) = noted(folder)
+    used = {1: "previous", 2: "best"}[len(damaged)]
+    assert warning.startswith(f"last.ckpt was damaged: training went on from {used}.ckpt, step ")
+
+
+def test_a_training_whose_checkpoints_are_all_damaged_is_an_error(tmp_path: Path) -> None:
+    attempt("plain", tmp_path, (10,))
+    for path in (tmp_path / "checkpoints").iterdir():
+        flip_a_bit(path, 0.5)
+    with pytest.raises(SegsuiteError, match="cannot be read") as caught:
+        attempt("plain", tmp_path)
+    assert caught.value.where.endswith("last.ckpt")

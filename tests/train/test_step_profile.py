@@ -14,7 +14,7 @@ from segsuite.train.fit import fit_or_resume
 from segsuite.train.step_profile import PARTS, StepProfile
 from tests.train.tiny import Noise, module, train_settings
 
-SLOW = 0.02  # s
+SLOW = 0.1  # s; what else a step does takes a tenth of it on an idle machine
 
 
 class Slow(nn.Module):

@@ -24,6 +24,7 @@ from segsuite.trial.data import (
     refuse_other_data,
     training_transform,
 )
+from segsuite.trial.result import training_pixels
 from tests.datasets.test_statistics import Labels
 
 SHAPES: dict[str, Any] = {"name": "shapes", "size": [24, 32], "train_images": 12, "val_images": 2, "test_images": 2}
@@ -209,8 +210,14 @@ def test_labels_of_a_step_come_with_its_first_batch_also_where_batches_are_made_
     assert ours.on_device is not None
     batches = list(ours.training)
     assert [len(batch.get("labels_of_step", ())) for batch in batches] == [4, 0, 0, 0, 2, 0]
+    assert all(drawn is not batches[0] for drawn in batches[0]["labels_of_step"]), "moving it would not end"
     for batch, drawn in zip(batches[:4], batches[0]["labels_of_step"], strict=True):
         assert torch.equal(ours.on_device.label(drawn), ours.on_device.batch(batch)["label"])
+
+
+def test_training_pixels_are_the_same_where_the_data_lies_on_the_device() -> None:
+    plain, ours = data(augment=ON_DEVICE["augment"]), data(**ON_DEVICE)
+    assert training_pixels(ours) == training_pixels(plain)
 
 
 def test_by_default_the_data_lies_on_a_gpu_only() -> None:
@@ -220,7 +227,7 @@ def test_by_default_the_data_lies_on_a_gpu_only() -> None:
 @pytest.mark.parametrize(
     ("augment", "reason"),
     [
-        ({**AUGMENT, "hue": 0.1}, "hue is computed on the CPU"),
+        ({**AUGMENT, "hue": 0.1}, "hue, which is 0.1, is computed on the CPU"),
         ({"scale": [0.5, 2.0]}, "images of many sizes"),
     ],
 )

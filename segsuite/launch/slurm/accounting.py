@@ -132,25 +132,29 @@ def _bytes(text: str) -> int:
     return int(float(found[1]) * UNITS[found[2]]) if found else 0
 
 
-def from_attempts(of_trials: Iterable[tuple[Sequence[dict[str, Any]], str]]) -> Cost:
-    """The cost in the attempts of each trial, with its state. Trials that were packed into one task share its time."""
+def from_attempts(of_trials: Iterable[tuple[Sequence[dict[str, Any]], str, str]]) -> Cost:
+    """The cost in the attempts of each trial, with its state and the fate of the last one (see causes.Known). Trials
+    that were packed into one task share its time."""
     trials = list(of_trials)
-    packed = Counter((attempt["job"], attempt["restart"]) for attempts, _ in trials for attempt in attempts)
+    packed = Counter((attempt["job"], attempt["restart"]) for attempts, *_ in trials for attempt in attempts)
     cost = Cost("attempts.jsonl")
-    for attempts, state in trials:
+    for attempts, state, fate in trials:
         for attempt in attempts:
             last, begin, end = attempt is attempts[-1], attempt.get("begin"), attempt.get("end")
-            if end is None and last and state == "running":
+            alive = last and end is None and (state == "running" or fate == "alive")
+            if alive:
                 end = time.time()
             seconds = 0.0 if begin is None or end is None else max(0.0, end - begin)
             cost.without_end += end is None
-            lost = None if last and state in ("running", "finished") else _lost(attempt)
+            lost = (
+                None if alive or (last and state in ("running", "finished")) else _lost(attempt, fate if last else "")
+            )
             cost.add(seconds / packed[attempt["job"], attempt["restart"]], attempt.get("gpus"), lost)
     return cost
 
 
-def _lost(attempt: dict[str, Any]) -> str | None:
+def _lost(attempt: dict[str, Any], fate: str = "") -> str | None:
     code = attempt.get("code")
-    if code is None:
-        return "dead node"  # or another end that came before it could be written
+    if code is None:  # it ended before that could be written; of an unknown fate nothing is said
+        return {"cancelled": "cancelled", "gone": "killed or dead node", "unknown": None}.get(fate, "dead node")
     return None if code in KEPT_CODES else LOST_CODES.get(code, "failure")

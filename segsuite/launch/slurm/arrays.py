@@ -19,6 +19,7 @@ from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task
 
 MOST_TABLES = 100_000
+DEFAULT_ARRAY = 1001  # SLURM's own MaxArraySize
 
 
 @functools.lru_cache
@@ -135,7 +136,7 @@ def array_command(
         "--parsable",
         f"--job-name={job_name}",
         f"--array=0-{size - 1}{throttle}",
-        f"--output={place.logs}/%A_%a.log",
+        f"--output={in_pattern(place.logs)}/%A_%a.log",
         "--open-mode=append",  # or a requeued trial loses the log of its first attempt
         "--requeue",
         *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
@@ -144,9 +145,7 @@ def array_command(
         *profile.sbatch_options(),
         str(code.script),
         *(str(place.folder), table, str(code.folder), code.python, str(profile.attempts), str(layout.devices)),
-        *(word for module in profile.modules for word in ("--module", module)),
-        "--",
-        *profile.container,
+        *profile.site_words(),
     ]
 
 
@@ -154,19 +153,28 @@ def report_command(
     place: Place, job_name: str, jobs: Sequence[str], profile: Profile, code: Code, arguments: Sequence[str]
 ) -> list[str]:
     """The sbatch command of the report that is written when all `jobs` have ended, however they ended."""
-    wanted = {"partition": profile.partition, "account": profile.account, "qos": profile.qos}
     return [
         "sbatch",
         "--parsable",
         f"--job-name={job_name}",
         f"--dependency=afterany:{':'.join(jobs)}",
         "--kill-on-invalid-dep=yes",
-        f"--output={place.logs}/report-%j.log",
+        f"--output={in_pattern(place.logs)}/report-%j.log",
+        *profile.report_options(),
         "--time=00:30:00",
-        *(f"--{name}={value}" for name, value in wanted.items() if value is not None),
         str(code.folder / "slurm" / "report.sbatch"),
-        *(str(code.folder), code.python, *arguments),
+        *(str(code.folder), code.python, str(len(arguments)), *arguments),
+        *profile.site_words(),
     ]
+
+
+def in_pattern(path: Path) -> str:
+    """A path within sbatch's --output, where a percent sign begins a replacement.
+
+    >>> in_pattern(Path("/a/50%_dropout"))
+    '/a/50%%_dropout'
+    """
+    return str(path).replace("%", "%%")
 
 
 def largest_array() -> int:
@@ -175,4 +183,4 @@ def largest_array() -> int:
         name, _, value = line.partition("=")
         if name.strip() == "MaxArraySize":
             return max(1, int(value))
-    return 1001  # SLURM's own default
+    return DEFAULT_ARRAY

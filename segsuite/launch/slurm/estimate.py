@@ -50,8 +50,8 @@ def cost(experiment: Experiment, trials: Sequence[Trial], profile: Profile) -> C
         return Cost(len(trials))
     expected = [statistics.median(seconds.get(trial.arm) or known) for trial in trials]
     gpu_seconds = sum(
-        took * profile.gpus * trial.settings.execution.nodes / profile.pack
-        for took, trial in zip(expected, trials, strict=True)
+        took * own.gpus * trial.settings.execution.nodes / own.pack
+        for took, trial, own in zip(expected, trials, map(profile.of, trials), strict=True)
     )
     return Cost(len(trials), sum(expected), gpu_seconds / 3600, len(known))
 

@@ -16,6 +16,7 @@ from segsuite.experiment import Experiment, plural
 from segsuite.io import atomic, store
 from segsuite.launch.causes import cause, read_attempts
 from segsuite.launch.same_failure import common_failure, failure_of
+from segsuite.launch.slurm import cancelled
 from segsuite.launch.slurm.arrays import Place
 from segsuite.launch.slurm.command import call
 from segsuite.launch.slurm.queue import Task, forget_look, live_tasks
@@ -82,13 +83,16 @@ def cancel_held(experiment: Experiment, only: Collection[str] | None = None, dry
     waiting, tasks = _waiting(place)
     chosen = [task for task in waiting if only is None or set(only) & set(place.trials_of(task))]
     if not dry_run:
-        cancel(place, chosen, tasks)
+        cancel(place, chosen, tasks, for_good=False)  # they are submitted anew
     return len(chosen)
 
 
-def cancel(place: Place, chosen: Sequence[Task], tasks: Sequence[Task]) -> None:
-    """Cancels `chosen` of all `tasks`: an array by its number when all its tasks are chosen, so that words are few."""
+def cancel(place: Place, chosen: Sequence[Task], tasks: Sequence[Task], for_good: bool = True) -> None:
+    """Cancels `chosen` of all `tasks`: an array by its number when all its tasks are chosen, so that words are few.
+    `for_good`: it is a person's wish, and recorded as such."""
     left = set(tasks) - set(chosen)
+    if for_good:
+        cancelled.record(place, chosen)  # first: what is killed may be looked at the next moment
     partly = {task.job for task in left}
     if chosen:
         call(["scancel", *dict.fromkeys(task.id if task.job in partly else task.job for task in chosen)])

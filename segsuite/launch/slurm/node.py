@@ -18,7 +18,7 @@ from segsuite.launch.doctor import Check, ok, problem, warning
 from segsuite.launch.doctor.folder import clock, held, locks
 from segsuite.launch.doctor.machine import PROGRAM, answer_of
 from segsuite.launch.doctor.neighbour import lock, see
-from segsuite.launch.slurm.arrays import Code
+from segsuite.launch.slurm.arrays import Code, in_pattern
 from segsuite.launch.slurm.command import call
 from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task, live_tasks
@@ -66,7 +66,7 @@ def _command(profile: Profile, probe: Path, code: Code) -> list[str]:
         "sbatch",
         "--parsable",
         f"--job-name={NAME}",
-        f"--output={probe}/log.txt",
+        f"--output={in_pattern(probe)}/log.txt",
         "--time=5",
         "--no-requeue",
         "--nodes=1",
@@ -74,9 +74,7 @@ def _command(profile: Profile, probe: Path, code: Code) -> list[str]:
         *options,
         str(code.folder / "slurm" / "node.sbatch"),
         *(str(code.folder), code.python, str(probe)),
-        *(word for module in profile.modules for word in ("--module", module)),
-        "--",
-        *profile.container,
+        *profile.site_words(),
     ]
 
 

@@ -2,26 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
 
 from segsuite import yaml_io
 from segsuite.config.base import Settings
 from segsuite.errors import ConfigError, unknown_name
+from segsuite.experiment import Trial
+from segsuite.io.paths import expanded
+from segsuite.launch.slurm import words
+from segsuite.launch.slurm.resources import check_match, matches
+from segsuite.launch.slurm.words import Memory, OptionValue, Text, Time, Word
 
 ENVIRONMENT = "SEGSUITE_SLURM_PROFILE"
 FOLDER = Path("slurm/profiles")
-
-# Nothing that a shell, or sbatch's own reading of its options, could take for more than one word.
-Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9./][A-Za-z0-9._:,=+@/|&*()\[\]%-]{0,199}$")]
-Time = Annotated[str, Field(pattern=r"^(\d+-)?\d{1,3}(:\d{2}){0,2}$")]
-Memory = Annotated[str, Field(pattern=r"^\d+[KMGT]?$")]
-Option = Literal[
-    "begin", "clusters", "comment", "cpus-per-gpu", "exclude", "exclusive", "gpu-bind", "gpus-per-task", "licenses",
-    "mem-per-cpu", "mem-per-gpu", "network", "nice", "nodelist", "power", "priority", "reservation", "switches", "tmp",
-    "wckey",
-]  # fmt: skip
+OF_ALL = ("resources", "throttle", "array_size")
+"""What a submission has once, and no trial of its own."""
+UNLIMITED_SECONDS = 10 * 365 * 86_400
 
 
 class Profile(Settings):
@@ -37,7 +35,7 @@ class Profile(Settings):
     """Features of nodes, e.g. `a100|h100`."""
     gres: Word | None = None
     """Generic resources of a node, e.g. `gpu:a100:1`; sites differ in whether they take this or gpus_per_node."""
-    gpus_per_node: Word | int | None = None
+    gpus_per_node: Annotated[StrictInt | Word, Field(union_mode="left_to_right")] | None = None
     """GPUs of a node, e.g. `1` or `a100:1`."""
     cpus: int = Field(4, ge=1)
     """CPU cores of a process, at least 1; it computes with as many threads."""
@@ -57,12 +55,52 @@ class Profile(Settings):
     """Largest array, at least 1, where a person may have fewer jobs than SLURM's MaxArraySize. None: that."""
     modules: tuple[Word, ...] = ()
     """Environment modules that are loaded first."""
-    container: tuple[Word, ...] = ()
+    prologue: Text | tuple[tuple[Text, ...], ...] = ()
+    """What prepares the environment after that: commands as lists of words, e.g. [[export, A=b], [conda, activate, x]],
+    or a script of the site's own, which is sourced."""
+    container: tuple[Text, ...] = ()
     """Words before the command of a trial, e.g. [apptainer, exec, --nv, image.sif]."""
     python: Word | None = None
     """Python that runs trials, e.g. /shared/venv/bin/python. None: the one that runs this command."""
-    options: dict[Option, Word | int] = Field(default_factory=dict)
-    """Further options of sbatch, without their dashes."""
+    options: dict[str, OptionValue] = Field(default_factory=dict)
+    """Further options of sbatch, without their dashes; `true` for one without a value."""
+    sbatch: tuple[Text, ...] = ()
+    """Further words of sbatch, as they are, for trials and the report, e.g. [--constraint, "gpu&ib"]."""
+    srun: tuple[Text, ...] = ()
+    """Further words of srun, as they are, e.g. [--cpu-bind=cores]."""
+
+    resources: tuple[dict[str, Any], ...] = ()
+    """What trials with certain settings want otherwise, e.g. [{match: {model.encoder: resnet101}, partition: big, mem:
+    128G}]; `profile: NAME` takes another profile for them. Of several that match the later one counts."""
+
+    @field_validator("container")
+    @classmethod
+    def _begins_with_a_program(cls, container: tuple[str, ...]) -> tuple[str, ...]:
+        if container and container[0].startswith("-"):
+            raise ValueError(f"the first word, {container[0]!a}, must be a program: srun would take it for its option")
+        return container
+
+    @field_validator("prologue")
+    @classmethod
+    def _commands(cls, prologue: str | tuple[tuple[str, ...], ...]) -> str | tuple[tuple[str, ...], ...]:
+        if not isinstance(prologue, str) and not all(prologue):
+            raise ValueError("a command has no word")
+        return prologue
+
+    @field_validator("options")
+    @classmethod
+    def _known_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return words.check_options(options)
+
+    @field_validator("sbatch")
+    @classmethod
+    def _words_of_sbatch(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return words.check_words("sbatch", given, words.OURS)
+
+    @field_validator("srun")
+    @classmethod
+    def _words_of_srun(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return words.check_words("srun", given, words.OF_SRUN)
 
     @model_validator(mode="after")
     def _time_to_save(self) -> "Profile":
@@ -72,6 +110,39 @@ class Profile(Settings):
                 f"time {self.time} must be at least two minutes more than signal_seconds {self.signal_seconds}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _good_resources(self) -> "Profile":
+        for at, entry in enumerate(self.resources):
+            wrong = [key for key in entry if key != "match" and (key in OF_ALL or key not in Profile.model_fields)]
+            try:
+                check_match(entry.get("match"))
+                if wrong:
+                    valid = [key for key in Profile.model_fields if key not in OF_ALL]
+                    raise ValueError(unknown_name("key", wrong[0], valid))
+                self._with((at,))
+            except ValidationError as error:
+                item = error.errors(include_url=False)[0]
+                name = ".".join(map(str, item["loc"]))
+                said = str(item["msg"]).removeprefix("Value error, ")
+                raise ValueError(f"resources.{at}: {name + ': ' if name else ''}{said}") from None
+            except ValueError as error:
+                raise ValueError(f"resources.{at}: {error}") from None
+        return self
+
+    def entries_of(self, trial: Trial) -> tuple[int, ...]:
+        """The places in `resources` of those that the trial matches."""
+        return tuple(at for at, entry in enumerate(self.resources) if matches(trial, entry["match"]))
+
+    def of(self, trial: Trial) -> "Profile":
+        """The profile of one trial."""
+        return self._with(self.entries_of(trial))
+
+    def _with(self, entries: tuple[int, ...]) -> "Profile":
+        if not entries:
+            return self
+        changes = {key: value for at in entries for key, value in self.resources[at].items() if key != "match"}
+        return Profile.model_validate({**self.model_dump(exclude={"resources"}), **changes})
 
     @property
     def gpus(self) -> int:
@@ -103,8 +174,32 @@ class Profile(Settings):
             "time": self.time,
             "signal": f"USR1@{self.signal_seconds}",
         }
-        named |= {str(name): value for name, value in self.options.items()}
-        return [f"--{name}={value}" for name, value in named.items() if value is not None]
+        given = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        return [*given, *words.option_words(self.options), *self.sbatch]
+
+    def report_options(self) -> list[str]:
+        """Those of a job that only reads and writes files: none of GPUs, of a trial's size or its time."""
+        named = {"partition": self.partition, "account": self.account, "qos": self.qos, "constraint": self.constraint}
+        given = [f"--{name}={value}" for name, value in named.items() if value is not None]
+        left = {
+            name: value
+            for name, value in self.options.items()
+            if "gpu" not in name and name not in ("exclusive", "gres-flags", "ntasks-per-core", "ntasks-per-socket")
+        }
+        return [*given, *words.option_words(left), *self.sbatch]
+
+    def site_words(self) -> list[str]:
+        """What slurm/environment.sh is told: modules, prologue, words of srun and the container."""
+        commands = self.prologue
+        if isinstance(commands, str):
+            commands = (("source", str(expanded(commands))),)
+        return [
+            *(word for module in self.modules for word in ("--module", module)),
+            *(word for command in commands for word in ("--do", str(len(command)), *command)),
+            *(word for option in self.srun for word in ("--srun", option)),
+            "--",
+            *self.container,
+        ]
 
 
 def seconds(time: str) -> int:
@@ -113,6 +208,8 @@ def seconds(time: str) -> int:
     >>> [seconds(time) for time in ("5", "5:30", "1:00:00", "1-2", "1-02:30:00")]
     [300, 330, 3600, 93600, 95400]
     """
+    if time.lower() == "unlimited":
+        return UNLIMITED_SECONDS
     days, dash, rest = time.rpartition("-")
     parts = [int(part) for part in rest.split(":")]
     if dash:  # days-hours[:minutes[:seconds]]
@@ -136,10 +233,20 @@ def read_profile(name: str | None) -> tuple[str, Profile]:
         advice = f"profiles are read from {FOLDER}; a path to a .yaml works, too"
         raise ConfigError(unknown_name("profile", wanted, list(known)), "--profile", advice)
     source = yaml_io.read_file(path)
+    _put_in_profiles(source)
     try:
         return path.stem, Profile.model_validate(source.value)
     except ValidationError as error:
         raise ConfigError.of(_problem(source, dict(item)) for item in error.errors(include_url=False)) from None
+
+
+def _put_in_profiles(source: yaml_io.Source) -> None:
+    """Replaces `profile: NAME` in the entries of `resources` by what that profile says."""
+    entries = source.value.get("resources")
+    for at, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict) and isinstance(name := entry.pop("profile", None), str):
+            _, other = read_profile(name)
+            entries[at] = {**other.model_dump(exclude=set(OF_ALL)), **entry}
 
 
 def _problem(source: yaml_io.Source, item: dict[str, Any]) -> ConfigError:
@@ -150,8 +257,13 @@ def _problem(source: yaml_io.Source, item: dict[str, Any]) -> ConfigError:
     if item["type"] == "extra_forbidden":
         return ConfigError(unknown_name("key", name, list(Profile.model_fields)), source.where(path), advice)
     if item["type"] == "string_pattern_mismatch":
+        advice = words.FORMS.get(str(path[0]), advice)
         return ConfigError(f"{name}: {item['input']!a} is no plain word of its kind", source.where(path), advice)
     message = str(item["msg"])
+    if item["type"] == "value_error":
+        message = message.removeprefix("Value error, ")
+        said = message if message.startswith(f"{path[0]}") else f"{name}: {message}"
+        return ConfigError(said, source.where(path), advice)
     return ConfigError(
         f"{name}: {message[0].lower()}{message[1:]}, not {item['input']!r:.80}", source.where(path), advice
     )

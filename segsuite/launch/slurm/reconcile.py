@@ -6,7 +6,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,15 @@ from segsuite.experiment import Experiment, Trial
 from segsuite.io import atomic, claims, store
 from segsuite.launch.causes import is_over
 from segsuite.launch.freeze import freeze_all
-from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command, largest_array, report_command
+from segsuite.launch.slurm.arrays import (
+    DEFAULT_ARRAY,
+    Code,
+    Layout,
+    Place,
+    array_command,
+    largest_array,
+    report_command,
+)
 from segsuite.launch.slurm.command import call
 from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task, forget_look, live_tasks
@@ -56,7 +64,7 @@ class Difference:
 @dataclass
 class Submission:
     """What was submitted, or would be: how many trials, the sbatch commands, SLURM's numbers of the arrays and of the
-    report's job. `refused`: why it is not all."""
+    report's job. `refused`: why it is not all; `unasked`: why a dry run took nothing as queued."""
 
     difference: Difference
     trials: int = 0
@@ -64,6 +72,7 @@ class Submission:
     arrays: list[str] = field(default_factory=list)
     report: str | None = None
     refused: SegsuiteError | None = None
+    unasked: SegsuiteError | None = None
 
 
 def difference(experiment: Experiment, tasks: Sequence[Task], only: Collection[str] | None = None) -> Difference:
@@ -100,19 +109,33 @@ def submit(
     dry_run: bool,
     live_code: bool = False,
     only: Collection[str] | None = None,
+    without_cluster: bool = False,
 ) -> Submission:
     """Submits what has no result and that nobody runs or has queued, of the trials with the ids `only` (None: of all),
     and a report after it.
 
     `report_arguments` are those of `segsuite` that write the report. A dry run asks SLURM, but writes and submits
-    nothing. One launcher at a time decides: a second one waits for it, and then finds nothing left to submit.
+    nothing; with `without_cluster` it goes on where SLURM gives no answer, as if nothing were queued. One launcher at a
+    time decides: a second one waits for it, and then finds nothing left to submit.
     """
     place = Place.of(experiment)
     if dry_run:
-        found = difference(experiment, live_tasks(place.job_prefix), only)
+        unasked, tasks = None, list[Task]()
+        try:
+            tasks = live_tasks(place.job_prefix)
+        except SegsuiteError as error:
+            if not without_cluster:
+                raise
+            unasked = error
+        found = difference(experiment, tasks, only)
         code = _code(CHECKOUT, profile)
         numbers = itertools.count(place.last_table() + 1)
-        return _submit(experiment, found, profile, code, report_arguments, lambda _: next(numbers), _pretended)
+        largest = DEFAULT_ARRAY if unasked else None
+        planned = _submit(
+            experiment, found, profile, code, report_arguments, lambda _: next(numbers), _pretended, largest
+        )
+        planned.unasked = unasked
+        return planned
     with _alone(place):
         found = difference(experiment, live_tasks(place.job_prefix), only)
         if not found.missing:
@@ -133,6 +156,7 @@ def _submit(
     report_arguments: Sequence[str],
     new_table: Callable[[Sequence[Sequence[Trial]]], int],
     send: Callable[[list[str]], str],
+    largest: int | None = None,
 ) -> Submission:
     """Hands each array's command, then the report's, to `send`, which returns the job's number.
 
@@ -147,11 +171,13 @@ def _submit(
         return job
 
     try:
-        for layout, tasks in _arrays(found.missing, profile):
+        for own, layout, tasks in _arrays(found.missing, profile, largest):
             after = (submission.arrays[-1:] or found.jobs) if profile.throttle else ()
             table = new_table(tasks)
             name = place.job_name(table, experiment.name)
-            command = array_command(place, name, str(table), len(tasks), profile, code, layout, after)
+            command = array_command(
+                place, name, str(table), len(tasks), own, replace(code, python=own.python or code.python), layout, after
+            )
             submission.arrays.append(submitted(command))
             submission.trials += sum(map(len, tasks))
     except SegsuiteError as error:
@@ -168,15 +194,23 @@ def _submit(
     return submission
 
 
-def _arrays(trials: Sequence[Trial], profile: Profile) -> Iterator[tuple[Layout, Sequence[Sequence[Trial]]]]:
-    """Of each array its layout and the trials of its tasks: one array has one number of nodes and devices."""
-    alike: dict[Layout, list[Trial]] = {}
+def _arrays(
+    trials: Sequence[Trial], profile: Profile, largest: int | None
+) -> Iterator[tuple[Profile, Layout, Sequence[Sequence[Trial]]]]:
+    """Of each array its profile, its layout and the trials of its tasks: one array has one number of nodes and devices,
+    and asks for the same of each node."""
+    alike: dict[tuple[tuple[int, ...], Layout], list[Trial]] = {}
+    profiles: dict[tuple[int, ...], Profile] = {}
     for trial in trials:
-        alike.setdefault(Layout.of(trial, profile), []).append(trial)
-    largest = min(largest_array(), profile.array_size or sys.maxsize)
-    for layout, group in alike.items():
+        entries = profile.entries_of(trial)
+        own = profiles.setdefault(entries, profile) if not entries else profiles.get(entries)
+        if own is None:
+            own = profiles[entries] = profile.of(trial)
+        alike.setdefault((entries, Layout.of(trial, own)), []).append(trial)
+    largest = min(largest or largest_array(), profile.array_size or sys.maxsize)
+    for (entries, layout), group in alike.items():
         for tasks in _chunks(_chunks(group, layout.pack), largest):
-            yield layout, tasks
+            yield profiles[entries], layout, tasks
 
 
 def _write_down(place: Place, tasks: Sequence[Sequence[Trial]]) -> int:

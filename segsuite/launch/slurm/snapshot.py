@@ -9,13 +9,15 @@ from pathlib import Path
 import segsuite
 from segsuite.errors import SegsuiteError
 from segsuite.io import atomic
+from segsuite.io.manifest import SNAPSHOT
 
 CHECKOUT = Path(segsuite.__file__).resolve().parents[1]
 
 
 def snapshot(folder: Path) -> Path:
-    """The folder that trials take their code from: `folder`/TREE, a copy of this checkout with every tracked and
-    every new file that git does not ignore; made once for each state of them, nothing of the repository changes.
+    """The folder that trials take their code from: `folder`/TREE-COMMIT, a copy of this checkout with every tracked
+    and every new file that git does not ignore, and snapshot.json, which manifests read: the commit, and whether files
+    differ from it. It is made once for each state, and nothing of the repository changes.
 
     An installed package that is no checkout stays where it is: it is returned itself.
     """
@@ -27,13 +29,15 @@ def snapshot(folder: Path) -> Path:
         _git(["read-tree", "HEAD"], environment)
         _git(["add", "--all", "."], environment)
         tree = _git(["write-tree"], environment).strip()
-        target = folder / tree[:12]
+        commit, committed = _git(["rev-parse", "HEAD", "HEAD^{tree}"], environment).split()
+        target = folder / f"{tree[:12]}-{commit[:12]}"
         if not target.exists():
             atomic.make_folder(folder)
             archive = Path(temporary) / "code.tar"
             _git(["archive", f"--output={archive}", tree], environment)
             unpacked = Path(tempfile.mkdtemp(dir=folder, prefix=".unpacking-"))
             shutil.unpack_archive(archive, unpacked)
+            atomic.write_json(unpacked / SNAPSHOT, {"commit": commit, "dirty": tree != committed})
             unpacked.chmod(0o755)
             atomic.put_in_place(unpacked, target)
     return target
@@ -47,6 +51,6 @@ def _git(words: list[str], environment: dict[str, str]) -> str:
         raise SegsuiteError(
             f"git {words[0]} refused: {' '.join(done.stderr.split())[:500]}",
             str(CHECKOUT),
-            "mend the repository, or submit with --code live",
+            "mend the repository, or submit with --live-code",
         )
     return done.stdout

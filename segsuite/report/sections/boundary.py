@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from segsuite.metrics import BOUNDARY_SCORES
-from segsuite.report.answers import counted
+from segsuite.report.answers import counted, withheld_text
 from segsuite.report.boundaries import compare_boundaries
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import PAGE_WIDTH, Figure, Material, Section
 from segsuite.report.sections.dot_panels import dot_panels
 from segsuite.report.sections.dot_traces import Panel
-from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, Comparison
+from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, WITHHELD, Comparison
 
 TITLES = {
     "boundary_iou": "boundary IoU,<br>2 % of the<br>diagonal wide",
@@ -118,8 +118,12 @@ def _caption(material: Material, comparisons: Mapping[str, Sequence[Comparison]]
         )
     if any(one.kind == CHECKPOINT_ONLY for one in every):
         text += f" Bars of one seed: interval over {every[0].units} units, about this checkpoint only, not the method."
-    if any(one.kind not in (TWO_WAY, CHECKPOINT_ONLY) for one in every):
+    if any(one.kind not in (TWO_WAY, CHECKPOINT_ONLY, WITHHELD) for one in every):
         text += " Two seeds are too few for an interval."
+    # The reason is one of the labels, and so the same for all scores along borders.
+    withheld = withheld_text(next(iter(comparisons.values())), {a: style.name for a, style in material.styles.items()})
+    if withheld:
+        text += f" {withheld} So there are no intervals."
     return text
 
 

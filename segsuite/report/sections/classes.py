@@ -7,7 +7,7 @@ from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.sections.class_order import ClassOrder, class_order
 from segsuite.report.sections.heatmaps import group_marks, heatmap, heatmap_layout
 from segsuite.report.style import inert, scale, signed
-from segsuite.stats import TWO_WAY, ClassComparison
+from segsuite.stats import TWO_WAY, WITHHELD, ClassComparison
 
 EVIDENCE = 0.05
 
@@ -52,8 +52,11 @@ def _differences(material: Material, compared: tuple[ClassComparison, ...], orde
     )
     if TWO_WAY in kinds:
         caption += "* Benjamini-Hochberg p below 0.05 over all cells. Exploratory: cells suggest where to look. "
-    else:
+    elif kinds != {WITHHELD}:
         caption += "Fewer than 3 seeds: no test. "
+    reasons = dict.fromkeys(one.reason for one in compared if one.kind == WITHHELD)
+    if reasons:
+        caption += f"No test: {'; '.join(reasons)}. "
     return Figure(
         "classes-difference",
         caption + order.told,
@@ -142,5 +145,6 @@ def _hover(material: Material, one: ClassComparison) -> str:
     lines.append(signed(one.difference))
     if one.low is not None and one.high is not None:
         lines[-1] += f" ({signed(one.low)} to {signed(one.high)})"
-    p = f"Benjamini-Hochberg {p_text(one.p_bh)}" if one.kind == TWO_WAY else one.kind
+    untested = f"{one.kind}: {one.reason}" if one.reason else one.kind
+    p = f"Benjamini-Hochberg {p_text(one.p_bh)}" if one.kind == TWO_WAY else untested
     return "<br>".join([*lines, inert(p)])

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from segsuite.report.answers import p_text
+from segsuite.report.answers import p_text, withheld_text
 from segsuite.report.sections.base import Figure, Material, Section
 from segsuite.report.sections.dots import dot_rows
-from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, Comparison
+from segsuite.stats import CHECKPOINT_ONLY, TWO_WAY, WITHHELD, Comparison
 
 
 def build(material: Material) -> Section | None:
@@ -54,6 +54,8 @@ def _add_p(known: list[Comparison], layout: dict[str, Any], narrow: dict[str, An
 
 
 def _right(one: Comparison) -> str:
+    if one.kind == WITHHELD:
+        return "withheld"
     if one.kind != TWO_WAY:
         return f"{one.seeds} seed{'s' * (one.seeds != 1)}"
     text = p_text(one.p_holm).replace("<", "&lt;")
@@ -63,7 +65,7 @@ def _right(one: Comparison) -> str:
 def _hover(one: Comparison) -> tuple[str, ...]:
     if one.kind == TWO_WAY:
         return (f"Holm {p_text(one.p_holm).replace('<', '&lt;')}", f"{one.seeds} seeds, {one.units} units")
-    return (one.kind,)
+    return (f"{one.kind}: {one.reason}",) if one.reason else (one.kind,)
 
 
 def _caption(known: list[Comparison], material: Material) -> str:
@@ -82,6 +84,9 @@ def _caption(known: list[Comparison], material: Material) -> str:
             text += f" Found with 80 % power: differences from {min(smallest):.3f} to {max(smallest):.3f}, by arm."
     if any(one.kind == CHECKPOINT_ONLY for one in known):
         text += f" Bars of one seed: interval over {known[0].units} units, about this checkpoint only, not the method."
-    if any(one.kind not in (TWO_WAY, CHECKPOINT_ONLY) for one in known):
+    if any(one.kind not in (TWO_WAY, CHECKPOINT_ONLY, WITHHELD) for one in known):
         text += " Two seeds are too few for an interval."
+    withheld = withheld_text(known, {arm: style.name for arm, style in material.styles.items()})
+    if withheld:
+        text += f" {withheld} So there are no intervals and no p."
     return text

@@ -12,6 +12,7 @@ from segsuite.datasets import build_dataset
 from segsuite.datasets.base import VOID, SegmentationDataset
 from segsuite.datasets.image_io import jpeg, label_png, read_mask
 from segsuite.errors import SegsuiteError
+from segsuite.io.names import file_stem
 from segsuite.report.crops import Label, choose, window
 from segsuite.report.gather import TrialRecord, same_images
 from segsuite.report.sections.base import Material, Picture, Row, Section
@@ -111,7 +112,7 @@ def _read(material: Material, trials: Mapping[str, TrialRecord], dataset: Segmen
 
 
 def _file(trial: TrialRecord, name: str) -> Path:
-    return trial.folder / "samples" / f"{name.replace('/', '-')}.png"
+    return trial.folder / "samples" / f"{file_stem(name)}.png"
 
 
 def _row(material: Material, one: _Shown, dataset: SegmentationDataset, height: int, width: int) -> Row:

@@ -1,12 +1,13 @@
 """All arms with all their numbers, in a table that can be sorted."""
 
-from segsuite.report.answers import p_text
+from segsuite.report.answers import p_text, withheld_text
 from segsuite.report.sections.base import Cell, Material, Section, Table
 from segsuite.report.sections.cost import Cost, shown_costs
 from segsuite.report.summary import SCORE_TITLES, SMALLER_BATCHES, ArmRow, seeds_in_words, summarise
-from segsuite.stats import TWO_WAY
+from segsuite.stats import TWO_WAY, WITHHELD
 
 NOTHING = Cell("-")
+NO_VERDICT = Cell("withheld")
 
 
 def build(material: Material) -> Section | None:
@@ -32,7 +33,10 @@ def build(material: Material) -> Section | None:
     bold = " Bold: the best mIoU and all that cannot be told apart from it." if any(row.is_best for row in rows) else ""
     caption = "Means over finished seeds; SD: standard deviation of mIoU over seeds; difference: mIoU, to the baseline."
     marked = f" {SMALLER_BATCHES}." if any(row.is_marked for row in rows) else ""
-    return Section("table", "All numbers", table=Table(columns, cells, caption + bold + marked))
+    found = [row.comparison for row in rows if row.comparison is not None]
+    withheld = withheld_text(found, {row.arm: row.name for row in rows})
+    told = f" {withheld}" if withheld else ""
+    return Section("table", "All numbers", table=Table(columns, cells, caption + bold + marked + told))
 
 
 def _arm(row: ArmRow) -> Cell:
@@ -52,6 +56,8 @@ def _compared(row: ArmRow) -> list[Cell]:
     if one is None or one.difference is None:
         return [NOTHING] * 3
     difference = Cell(f"{one.difference:+.3f}", one.difference, one.evidence)
+    if one.kind == WITHHELD:
+        return [difference, NO_VERDICT, NO_VERDICT]
     if one.kind != TWO_WAY or one.low is None or one.high is None:
         return [difference, NOTHING, NOTHING]
     interval = Cell(f"{one.low:+.3f} to {one.high:+.3f}", one.difference)

@@ -1,0 +1,122 @@
+"""The forms of what a profile hands on to sbatch and srun. Each value becomes one word of an argument list, which no
+shell reads: what is refused is what sbatch refuses, and what could be taken for an option of another kind."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from segsuite.errors import unknown_name
+
+
+def _as_text(value: Any) -> Any:
+    """A number where a word is wanted: accounts and projects are often called by one."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _time(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# Nothing that a shell, or sbatch's own reading of its options, could take for more than one word.
+Word = Annotated[
+    str, BeforeValidator(_as_text), Field(pattern=r"^[A-Za-z0-9./\[(][A-Za-z0-9._:,=+@/|&*()\[\]%~#!-]{0,199}$")
+]
+"""A plain word: a name, a list of names, an expression of names."""
+Text = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[^\x00-\x1f\x7f]{1,4000}$")]
+"""Any printable text without a line break; it stays one word, whatever is in it."""
+Time = Annotated[
+    str,
+    BeforeValidator(_time),
+    Field(pattern=r"^(?:\d+-\d{1,4}(?::\d{1,2}){0,2}|\d{1,7}(?::\d{1,2}){0,2}|[Uu][Nn][Ll][Ii][Mm][Ii][Tt][Ee][Dd])$"),
+]
+"""Minutes, minutes:seconds, hours:minutes:seconds, days-hours[:minutes[:seconds]], or unlimited."""
+Memory = Annotated[str, BeforeValidator(_time), Field(pattern=r"^\d+(?:[KMGTkmgt][Bb]?)?$")]
+"""Megabytes, or a whole number with K, M, G or T, as sbatch takes it: 16G, 16GB, 64000; not 1.5G."""
+
+FORMS = {
+    "mem": "megabytes, or a whole number with K, M, G or T: 16G, 16GB, 64000",
+    "time": 'minutes, "hours:minutes:seconds" or "days-hours:minutes:seconds": 240, "04:00:00", "1-12:00:00"',
+}
+"""What to write instead of a value that has no such form."""
+
+FLAGS = (
+    "contiguous", "no-requeue", "overcommit", "oversubscribe", "requeue", "spread-job", "use-min-nodes",
+)  # fmt: skip
+"""Options without a value: `true`."""
+PERHAPS = ("exclusive", "get-user-env", "nice", "no-kill")
+"""Options with or without one: `true`, or the value."""
+VALUES = (
+    "acctg-freq", "batch", "bb", "begin", "cluster-constraint", "clusters", "comment", "core-spec", "cores-per-socket",
+    "cpu-freq", "cpus-per-gpu", "deadline", "delay-boot", "distribution", "exclude", "export", "extra-node-info",
+    "gid", "gpu-bind", "gpu-freq", "gpus", "gpus-per-socket", "gpus-per-task", "gres-flags", "hint", "licenses",
+    "mail-type", "mail-user", "mcs-label", "mem-bind", "mem-per-cpu", "mem-per-gpu", "mincpus", "network", "nodefile",
+    "nodelist", "ntasks-per-core", "ntasks-per-gpu", "ntasks-per-socket", "power", "prefer", "priority", "profile",
+    "propagate", "reservation", "sockets-per-node", "switches", "thread-spec", "threads-per-core", "time-min", "tmp",
+    "tres-per-task", "uid", "wait-all-nodes", "wckey",
+)  # fmt: skip
+"""Options that take a value."""
+OURS = (
+    "array", "chdir", "dependency", "error", "input", "job-name", "kill-on-invalid-dep", "nodes", "ntasks",
+    "ntasks-per-node", "open-mode", "output", "parsable", "test-only", "wait", "wrap",
+)  # fmt: skip
+"""Options of sbatch that the suite sets itself, and by which it finds its jobs again."""
+OURS_IN_SHORT = {"a": "array", "D": "chdir", "d": "dependency", "e": "error", "i": "input", "J": "job-name",
+                 "N": "nodes", "n": "ntasks", "o": "output", "W": "wait"}  # fmt: skip
+OF_SRUN = ("kill-on-bad-exit", "multi-prog", "ntasks", "ntasks-per-node", "nodes", "wait")
+"""Those of srun."""
+
+
+def _option_value(value: Any) -> Any:
+    """True or one word of text; False leaves the option out."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str) and re.fullmatch(r"[^\x00-\x1f\x7f]{1,1000}", value):
+        return value
+    raise ValueError("this is no number, no `true` and no text of one line")
+
+
+OptionValue = Annotated[Any, AfterValidator(_option_value)]
+
+
+def check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """`options` of a profile, each known and with a value of its form. Raises ValueError."""
+    for name, value in options.items():
+        if name in OURS:
+            raise ValueError(f"options.{name}: the suite sets this itself, and finds its jobs again by it")
+        if name not in (*FLAGS, *PERHAPS, *VALUES):
+            known = (*FLAGS, *PERHAPS, *VALUES)
+            raise ValueError(f"options.{name}: {unknown_name('option of sbatch', name, known)}; others: `sbatch: []`")
+        if name in FLAGS and not isinstance(value, bool):
+            raise ValueError(f"options.{name}: this option takes no value, write `{name}: true`")
+        if name in VALUES and isinstance(value, bool):
+            raise ValueError(f"options.{name}: this option takes a value")
+    return options
+
+
+def option_words(options: dict[str, Any]) -> list[str]:
+    """The words of sbatch for `options`.
+
+    >>> option_words({"exclusive": True, "comment": "two words", "requeue": False, "nice": 5})
+    ['--exclusive', '--comment=two words', '--nice=5']
+    """
+    return [
+        f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items() if value is not False
+    ]
+
+
+def check_words(program: str, words: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, ...]:
+    """Words for `program` that begin with an option, and with none that the suite sets itself. Raises ValueError."""
+    if words and not words[0].startswith("-"):
+        raise ValueError(f"{program}: the first word, {words[0]!a}, must be an option, not a script")
+    for word in words:
+        if word == "--" or word == "-":
+            raise ValueError(f"{program}: {word} ends the options")
+        name = word[2:].partition("=")[0] if word.startswith("--") else ""
+        short = OURS_IN_SHORT.get(word[1:2], "") if re.match(r"-[A-Za-z]", word) else ""
+        for found in (name, short):
+            if found in ours:
+                raise ValueError(f"{program}: the suite sets --{found} itself, and finds its jobs again by it")
+    return words
