@@ -209,6 +209,9 @@ def _lacks_result(run: Any, names: set[str], trial: Trial) -> Iterator[tuple[str
         table = run.summary.get(key)
         if not as_artifact or table is None or not names.issuperset(files_of(table)):
             yield key, name
+    noted = (store.read_json(trial.folder / "manifest.json") or {}).get("dataset")
+    if noted and not any(artifact.type == "dataset" for artifact in run.used_artifacts()):
+        yield "dataset", "the dataset that it used"
     if trial.settings.wandb.checkpoints and not any(artifact.type == "model" for artifact in committed):
         yield "checkpoint", "the checkpoint"
 

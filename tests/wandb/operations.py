@@ -140,6 +140,7 @@ def _create_artifact(server: Any, variables: Variables) -> Answer:
         "id": identifier, "name": given.get("artifactCollectionName"), "type": given.get("artifactTypeName"),
         "digest": given.get("digest"), "state": "PENDING", "run": given.get("runName"),
         "aliases": [alias.get("alias") for alias in given.get("aliases") or []],
+        "logged_by": [given.get("runName")], "used_by": [],
     }  # fmt: skip
     artifact = {"id": identifier, "state": "PENDING"}
     return {"createArtifact": {"artifact": {**artifact, "artifactSequence": {"id": "seq", "latestArtifact": None}}}}
@@ -172,3 +173,10 @@ def _commit_artifact(server: Any, variables: Variables) -> Answer:
     artifact = server.artifacts[variables.get("input", variables)["artifactID"]]
     artifact["state"] = "COMMITTED"
     return {"commitArtifact": {"artifact": {"id": artifact["id"], "digest": artifact["digest"]}}}
+
+
+@operation("UseArtifact")
+def _use_artifact(server: Any, variables: Variables) -> Answer:
+    given = variables.get("input", variables)
+    server.artifacts[given["artifactID"]]["used_by"].append(given["runName"])
+    return {"useArtifact": {"artifact": {"id": given["artifactID"]}}}

@@ -133,20 +133,32 @@ def _view(server: Any, variables: Variables) -> Answer:
     return {"project": {"allViews": {"edges": [{"node": view_node(view)} for view in views]}}}
 
 
-@operation("RunOutputArtifacts")
-def _output_artifacts(server: Any, variables: Variables) -> Answer:
-    project = {"name": variables["project"], "entity": {"name": "lab"}, "id": encoded("p"), "internalId": encoded("i")}
-    edges = []
-    for artifact in server.artifacts.values():
-        # wandb 0.31 stumbles over one that is not committed, so a server lists none.
-        if artifact["run"] == variables["run"] and artifact["state"] == "COMMITTED":
-            sequence = {"__typename": "ArtifactSequence", "name": artifact["name"], "project": project}
-            edges.append({"node": {
-                "__typename": "Artifact", "id": artifact["id"], "artifactSequence": sequence, "versionIndex": 0,
-                "artifactType": {"name": artifact["type"]}, "description": None, "metadata": None,
-                "ttlDurationSeconds": -1, "ttlIsInherited": True, "tags": [], "historyStep": None,
-                "state": artifact["state"], "size": 1, "digest": artifact["digest"], "commitHash": None,
-                "fileCount": 1, "createdAt": CREATED, "updatedAt": None, "aliases": [],
-            }})  # fmt: skip
+def artifact_node(artifact: Answer, project: str) -> Answer:
+    """An artifact as wandb.Api sees it."""
+    place = {"name": project, "entity": {"name": "lab"}, "id": encoded("p"), "internalId": encoded("i")}
+    sequence = {"__typename": "ArtifactSequence", "name": artifact["name"], "project": place}
+    return {
+        "__typename": "Artifact", "id": artifact["id"], "artifactSequence": sequence, "versionIndex": 0,
+        "artifactType": {"name": artifact["type"]}, "description": None, "metadata": None,
+        "ttlDurationSeconds": -1, "ttlIsInherited": True, "tags": [], "historyStep": None,
+        "state": artifact["state"], "size": 1, "digest": artifact["digest"], "commitHash": None,
+        "fileCount": 1, "createdAt": CREATED, "updatedAt": None, "aliases": [],
+    }  # fmt: skip
+
+
+def _artifacts(server: Any, variables: Variables, key: str) -> Answer:
+    # wandb 0.31 stumbles over one that is not committed, so a server lists none.
+    found = [one for one in server.artifacts.values() if variables["run"] in one[key] and one["state"] == "COMMITTED"]
+    edges = [{"node": artifact_node(artifact, variables["project"])} for artifact in found]
     listed = {"totalCount": len(edges), "pageInfo": NO_MORE, "edges": edges}
     return {"project": {"run": {"artifacts": listed}}}
+
+
+@operation("RunOutputArtifacts")
+def _output_artifacts(server: Any, variables: Variables) -> Answer:
+    return _artifacts(server, variables, "logged_by")
+
+
+@operation("RunInputArtifacts")
+def _input_artifacts(server: Any, variables: Variables) -> Answer:
+    return _artifacts(server, variables, "used_by")

@@ -37,7 +37,9 @@ def test_auto_with_a_key_is_online(server: Backend, folder: Path, tmp_path: Path
     assert (run.values["upsampler"], run.values["settings"]["seed"]) == ("nearest_conv", 3)
     assert (run.summary["final/miou"], run.summary["complete"]) == (0.75, 1)
     assert {Path(name).suffix for name in run.files if name.startswith("media/")} == {".jpg", ".png", ".json"}
-    assert [(one["type"], one["state"]) for one in server.artifacts.values()] == [("run_table", "COMMITTED")]
+    artifacts = sorted((one["type"], one["state"]) for one in server.artifacts.values())
+    assert artifacts == [("dataset", "COMMITTED"), ("run_table", "COMMITTED"), ("run_table", "COMMITTED")]
+    assert [one["name"] for one in server.artifacts.values() if one["used_by"] == [RUN]] == ["dataset-shapes"]
 
 
 def test_a_key_in_the_netrc_is_found_without_asking_anybody(server: Backend, folder: Path, tmp_path: Path) -> None:

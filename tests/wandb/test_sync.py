@@ -135,7 +135,9 @@ def test_a_table_whose_staged_file_is_gone_is_made_again(server: Backend, experi
     assert done.returncode == 0, done.stdout + done.stderr
     assert all("logged the rest from its files" in row for row in rows(done))
     tables = [one for one in server.artifacts.values() if one["type"] == "run_table" and one["state"] == "COMMITTED"]
-    assert sorted(one["run"] for one in tables) == sorted(2 * [run_of(trial) for trial in experiment.trials])
+    runs = sorted(run_of(trial) for trial in experiment.trials)
+    assert sorted(one["run"] for one in tables) == sorted(2 * runs)
+    assert sorted({run for one in server.artifacts.values() for run in one["used_by"]}) == runs
 
 
 @pytest.mark.slow
