@@ -182,4 +182,4 @@ def _cost(cost: dict[str, Any]) -> list[str]:
 
 
 def _of(fraction: float | None) -> str:
-    return percent(fraction)
+    return percent(fraction or 0.0)
