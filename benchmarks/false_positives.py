@@ -21,7 +21,7 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # type: ignore[import-untyped]
 
-from segsuite.stats import TWO_WAY, compare, holm
+from segsuite.stats import TWO_WAY, Arms, Effect, compare, compare_classes, holm, linearise
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -59,6 +59,8 @@ class Setting:
     seeds: int = 3
     arms: int = 2
     shift: float = 0.35
+    score: str = "miou"
+    """Of SCALAR_SCORES, or "iou": that of the last class."""
 
 
 def settings() -> list[Setting]:
@@ -100,6 +102,13 @@ def settings() -> list[Setting]:
         Setting("six arms, a class in 4 images", arms=6, rare=4, image_sd=1.2),
         Setting("six arms, 10 seeds, a class in 4", arms=6, rare=4, image_sd=1.2, seeds=10),
         Setting("six arms, two classes, one in 4", arms=6, rare=4, classes=2, image_sd=1.2, seeds=5),
+    ]
+    rows += [Setting(f"IoU of a class in {rare} images", rare=rare, image_sd=1.2, score="iou") for rare in (4, 10, 100)]
+    rows += [
+        Setting("pixel accuracy, a class in 3 images", rare=3, image_sd=1.2, score="pixel_accuracy"),
+        Setting("weighted IoU, a class in 3 images", rare=3, image_sd=1.2, score="frequency_weighted_iou"),
+        Setting("mean Dice, a class in 4 images", rare=4, image_sd=1.2, score="mean_dice"),
+        Setting("mean accuracy, a class in 4 images", rare=4, image_sd=1.2, score="mean_accuracy"),
     ]
     return rows
 
@@ -149,22 +158,28 @@ def judge(one: Setting, shift: float, replicates: int, seed: tuple[int, ...]) ->
     found: dict[str, list[list[float]]] = {name: [] for name in ("difference", "low", "high", "p_holm", "t_p")}
     for counts in draw(random, one, shift, replicates):
         arms = {str(arm): dict(enumerate(seeds)) for arm, seeds in enumerate(counts)}
-        comparisons = compare(arms, "0")
+        comparisons, adjusted = _compared(one, arms)
         given = [comparison.kind == TWO_WAY for comparison in comparisons]
         found["difference"].append([comparison.difference or 0.0 for comparison in comparisons])
         for name in ("low", "high"):
             found[name].append([getattr(c, name) if ok else np.nan for c, ok in zip(comparisons, given, strict=True)])
-        found["p_holm"].append([c.p_holm or 0.0 if ok else 1.0 for c, ok in zip(comparisons, given, strict=True)])
-        miou_AS = _miou(counts.sum(axis=2))
-        D_AS = miou_AS[1:] - miou_AS[:1]
+        found["p_holm"].append([1.0 if p is None else p for p in adjusted])
+        label = one.classes - 1 if one.score == "iou" else None
+        scores_AS = [[linearise(sums, one.score, label)[0] for sums in of_arm] for of_arm in counts.sum(2)[:, :, None]]
+        D_AS = np.array(scores_AS[1:]) - scores_AS[0]
         t = D_AS.mean(axis=1) / (D_AS.std(axis=1, ddof=1) / one.seeds**0.5)
         found["t_p"].append(holm([float(p) for p in 2 * special.stdtr(one.seeds - 1, -np.abs(t))]))
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _miou(sums_XC3: Counts) -> Floats:
-    miou: Floats = (sums_XC3[..., 0] / sums_XC3.sum(axis=-1)).mean(axis=-1)
-    return miou
+def _compared(one: Setting, arms: Arms) -> tuple[Sequence[Effect], list[float | None]]:
+    """The comparisons with the first arm, and their p after Holm."""
+    if one.score == "iou":
+        classes = [str(label) for label in range(one.classes)]
+        found = [effect for effect in compare_classes(arms, "0", classes) if effect.label == one.classes - 1]
+        return found, [effect.p for effect in found]
+    comparisons = compare(arms, "0", one.score)
+    return comparisons, [comparison.p_holm for comparison in comparisons]
 
 
 def row(one: Setting, null: dict[str, Floats], shifted: dict[str, Floats]) -> dict[str, Any]:

@@ -1,10 +1,15 @@
 # shellcheck shell=bash disable=SC1090,SC2034
 # Sourced by the job scripts. What a profile asks for before a command runs comes to them as words:
-#   [--module NAME]... [--do COUNT WORD...]... [--srun WORD]... -- [CONTAINER WORDS...]
+#   [--module NAME]... [--do COUNT WORD...]... [--stage ARCHIVE SHA256 TO] [--srun WORD]... -- [CONTAINER WORDS...]
 # Nothing of it is read by a shell as text: a word stays one word.
 
 # Under sbatch --export=NONE srun would start the command without what is exported here, PYTHONPATH too.
 unset SLURM_EXPORT_ENV
+
+use_code() { # FOLDER: Python takes segsuite from there
+    # `python -m` looks in the working directory first, and that is the checkout where it is submitted from there.
+    export PYTHONPATH=$1${PYTHONPATH:+:$PYTHONPATH} PYTHONSAFEPATH=1
+}
 
 prepare_site() { # WORDS: loads modules, runs the prologue; sets srun_words and container. `step`: what it is at
     local count
@@ -22,6 +27,11 @@ prepare_site() { # WORDS: loads modules, runs the prologue; sets srun_words and 
             site_step "${@:3:count}" || return
             shift $((count + 2))
             ;;
+        --stage)
+            step="stage $2"
+            stage "$2" "$3" "$4" || return
+            shift 4
+            ;;
         --srun)
             srun_words+=("$2")
             shift 2
@@ -34,6 +44,19 @@ prepare_site() { # WORDS: loads modules, runs the prologue; sets srun_words and 
     done
     [ $# -gt 0 ] && shift
     container=("$@") step=""
+}
+
+stage() { # ARCHIVE SHA256 TO: on each node of the job; SEGSUITE_STAGED is where
+    local each=() said
+    [ "${SLURM_JOB_NUM_NODES:-1}" -gt 1 ] &&
+        each=(srun --export=ALL --overlap --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1)
+    said=$(${each[@]+"${each[@]}"} bash "$code/slurm/stage.sh" "$@") || return
+    SEGSUITE_STAGED=$(sort -u <<<"$said")
+    if [[ $SEGSUITE_STAGED == *$'\n'* ]]; then
+        echo "stage: nodes have different folders: $SEGSUITE_STAGED" >&2
+        return 1
+    fi
+    export SEGSUITE_STAGED
 }
 
 site_step() { # COMMAND WORDS: in this shell, so that it can change the environment

@@ -25,6 +25,11 @@ PICTURE_SCALES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "dark": ("#14181C", "#173A57", "#2573AC", "#6FB7EA", "#E4F3FF"),
     },
 }
+SCALES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    **PICTURE_SCALES,
+    "diverging": {"light": ("#F2A469", "#F6F7F8", "#7BB6E0"), "dark": ("#B05A1C", "#262C33", "#2B76AB")},
+    "sequential": {"light": ("#F3F7FA", "#BBD9EC", "#7BB6E0"), "dark": ("#1A2733", "#22506F", "#2F7FB4")},
+}
 PICTURE_AXES = {"signed": "coloraxis", "power": "coloraxis2"}
 """The colour axes that a theme colours so."""
 # Keeps the labels of an axis away from it.
@@ -98,14 +103,9 @@ def scale(name: str, dark: bool = False) -> list[list[Any]]:
 
     "diverging" from worse (orange) to better (blue), "sequential" from low to high: all of a theme's colours are so
     light, or so dark, that numbers written on them can be read. "signed" and "power": the same, stronger, for pictures.
+    Raises KeyError for another name.
     """
-    theme = "dark" if dark else "light"
-    if name in PICTURE_SCALES:
-        colours = PICTURE_SCALES[name][theme]
-    elif name == "diverging":
-        colours = ("#B05A1C", "#262C33", "#2B76AB") if dark else ("#F2A469", "#F6F7F8", "#7BB6E0")
-    else:
-        colours = ("#1A2733", "#22506F", "#2F7FB4") if dark else ("#F3F7FA", "#BBD9EC", "#7BB6E0")
+    colours = SCALES[name]["dark" if dark else "light"]
     return [[place / (len(colours) - 1), colour] for place, colour in enumerate(colours)]
 
 

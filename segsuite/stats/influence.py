@@ -14,12 +14,12 @@ instead, as for regression with few units of high leverage (MacKinnon and White,
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from segsuite.errors import ConfigError, unknown_name
-from segsuite.metrics import CLASS_SCORES, SCALAR_SCORES
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ MEANS = {"miou": "iou", "mean_accuracy": "recall", "mean_dice": "dice"}
 def linearise(counts_GC3: Counts, score: str, label: int | None = None) -> tuple[float, Floats]:
     """The score of a split and its influence value per unit.
 
-    `counts_GC3`: integers (G, C, 3), TP, FP, FN of each unit. `score`: one of SCALAR_SCORES, or one of CLASS_SCORES
+    `counts_GC3`: integers (G, C, 3), TP, FP, FN of each unit. `score`: one of SCALAR_SCORES, or of CLASS_SCORES
     with `label`, the class id. Returns (value, influence float64 (G,)); the value is the one of
     `segsuite.metrics.scores.Scores`, with its policy: classes without a label pixel (TP + FN = 0 over the split) are
     left out; a score of such a class is NaN (precision: of a class never predicted), as is every score when there is no
@@ -52,9 +52,9 @@ def linearise(counts_GC3: Counts, score: str, label: int | None = None) -> tuple
     (0.775, [0.63125, 0.91875])
     """
     counts = _checked(counts_GC3)
-    if score not in (*SCALAR_SCORES, *CLASS_SCORES):
-        raise ConfigError(unknown_name("score", score, [*SCALAR_SCORES, *CLASS_SCORES]))
-    if (label is None) == (score in CLASS_SCORES):
+    if score not in (*MEANS, *SUMS, *RATIOS):
+        raise ConfigError(unknown_name("score", score, [*MEANS, *SUMS, *RATIOS]))
+    if (label is None) == (score in RATIOS):
         raise ValueError(f"score {score!r} with label {label}: class scores need a label, scalar scores have none")
     if label is not None:
         counts = counts[:, label : label + 1]
@@ -105,9 +105,7 @@ def _function(score: str, sums_C3: Counts) -> Callable[[Counts], Floats]:
     return SUMS[score]
 
 
-def ratio(
-    numerator_XC: npt.NDArray[np.generic], denominator_XC: npt.NDArray[np.generic], otherwise_C: Floats
-) -> Floats:
+def ratio(numerator_XC: npt.NDArray[Any], denominator_XC: npt.NDArray[Any], otherwise_C: Floats) -> Floats:
     """Numerator by denominator, (..., C), and `otherwise_C` where the denominator is 0."""
     found: Floats = np.array(np.broadcast_to(otherwise_C, denominator_XC.shape), dtype=np.float64)
     np.divide(numerator_XC, denominator_XC, out=found, where=denominator_XC > 0)
@@ -136,7 +134,7 @@ def _frequency_weighted_iou(sums_XC3: Counts) -> Floats:
     return _by_pixels((pixels_XC * iou_XC).sum(axis=-1), pixels_XC)
 
 
-def _by_pixels(right_X: npt.NDArray[np.generic], pixels_XC: Counts) -> Floats:
+def _by_pixels(right_X: npt.NDArray[Any], pixels_XC: Counts) -> Floats:
     total_X = pixels_XC.sum(axis=-1)
     found: Floats = np.full(total_X.shape, np.nan)
     np.divide(right_X, total_X, out=found, where=total_X > 0)

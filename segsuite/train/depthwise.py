@@ -14,7 +14,9 @@ from torch.overrides import TorchFunctionMode
 Pair = tuple[int, int]
 
 
-class _DepthwiseConvolution(torch.autograd.Function):
+class DepthwiseConvolution(torch.autograd.Function):
+    """Forward as it comes, backward in fp32: what convolutions become inside of the mode below."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -60,7 +62,7 @@ class Fp32DepthwiseBackward(TorchFunctionMode):
         if func is torch.conv2d:
             call = _bind(*args, **(kwargs or {}))
             if call is not None:
-                return _DepthwiseConvolution.apply(*call)
+                return DepthwiseConvolution.apply(*call)
         return func(*args, **(kwargs or {}))
 
 

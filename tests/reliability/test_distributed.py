@@ -11,7 +11,12 @@ import pytest
 import torch
 
 from segsuite.io import claims, store
+from segsuite.losses import build_loss
+from segsuite.losses.of_images import losses_of_images
 from segsuite.train import checkpoint_io
+from segsuite.trial.data import build_data
+from segsuite.trial.frozen import read
+from segsuite.trial.networks import build_network
 from tests.reliability.trials import attempt, frozen, kill, outcome, saved_step, start, wait_for, write_experiment
 
 pytestmark = pytest.mark.slow
@@ -116,6 +121,24 @@ def test_ranks_share_a_validation_whose_images_do_not_divide(uninterrupted: Path
     result = store.read_json(uninterrupted / "result.json")
     assert result is not None
     assert store.events(uninterrupted)[-1]["miou"] == result["scores"]["miou"]
+
+
+def test_the_loss_of_a_shared_validation_is_that_of_all_images(uninterrupted: Path) -> None:
+    trial = read(uninterrupted)
+    data = build_data(trial.settings)
+    network = build_network(trial.settings, data.num_classes)
+    weights = checkpoint_io.load(uninterrupted / "checkpoints" / "last.ckpt")
+    network.load_state_dict(checkpoint_io.network_weights(weights))
+    network.eval()
+    loss = build_loss("cross_entropy")
+    with torch.inference_mode():
+        losses = [
+            losses_of_images(loss, network(group["image"]), group["label"]) for batch in data.scored for group in batch
+        ]
+    assert len(torch.cat(losses)) == 5
+    assert store.events(uninterrupted)[-1]["validation_loss"] == pytest.approx(
+        float(torch.cat(losses).mean()), rel=1e-6
+    )
 
 
 def test_a_result_says_how_many_processes_made_it_of_how_many_images(uninterrupted: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from segsuite.report.gather import gather
 from segsuite.report.sections.cost import front
-from segsuite.report.style import BASELINE_COLOUR, COLOURS, arm_styles, inert, template
+from segsuite.report.style import BASELINE_COLOUR, COLOURS, arm_styles, inert, scale, template
 from tests.report.runs import GRID, GRID_BASELINE, experiment_in
 
 
@@ -53,3 +53,10 @@ def test_both_themes_let_the_page_through() -> None:
 def test_the_front_holds_what_nothing_beats() -> None:
     costs = {"a": 1.0, "b": 1.0, "c": 2.0, "d": 3.0}
     assert front(costs, {"a": 0.5, "b": 0.6, "c": 0.6, "d": 0.7}) == ["b", "d"]
+
+
+def test_an_unknown_colour_scale_is_an_error() -> None:
+    """Before, it was the sequential one."""
+    with pytest.raises(KeyError, match="divergent"):
+        scale("divergent")
+    assert scale("sequential") != scale("diverging") != scale("diverging", dark=True)

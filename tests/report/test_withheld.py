@@ -9,6 +9,7 @@ import pytest
 from segsuite.report.build import build_report, write_report
 from segsuite.report.gather import gather
 from segsuite.stats import TWO_WAY, WITHHELD
+from segsuite.stats.contrast import MIN_LABELLED_UNITS
 from tests.report.artefacts import rewrite_counts
 from tests.report.runs import experiment_in, finish
 
@@ -66,5 +67,6 @@ def test_tables_say_withheld_and_why(folder: Path, name: str) -> None:
 def test_the_page_says_it_beside_the_figure_and_in_the_table(folder: Path) -> None:
     page = (folder / "report.html").read_text("utf-8")
     assert page.count(REASON) >= 4
+    assert f"A class that fewer than {MIN_LABELLED_UNITS} units hold has no verdict" in page
     assert "Two seeds are too few" not in page
     assert "Fewer than 3 seeds" not in page

@@ -67,12 +67,14 @@ class Node:
     def trials(self) -> Sequence[Trial]:
         return self.experiment.trials
 
+    code = REPOSITORY
+
     def table(self, pack: int = 1) -> int:
         """Freezes all trials and writes their table, `pack` in a line."""
         names = [freeze(trial).name for trial in self.trials]
         return self.place.new_table([names[at : at + pack] for at in range(0, len(names), pack)])
 
-    def command(self, table: int, code: Path = REPOSITORY) -> list[str]:
+    def command(self, table: int, code: Path) -> list[str]:
         """What sbatch would run of the array's command: the script and its words."""
         assert self.profile.python is not None
         words = array_command(
@@ -80,20 +82,26 @@ class Node:
         )
         return words[words.index(str(code / "slurm" / "trial.sbatch")) :]
 
-    def start(self, table: int, index: int = 0, job: int = 7, **more: str) -> "subprocess.Popen[bytes]":
-        environment = {
+    def variables(self, index: int, job: int) -> dict[str, str]:
+        """The environment that SLURM gives to a task."""
+        return {
             "PATH": f"{self.programs}:{Path(sys.executable).parent}:/usr/bin:/bin", "SLURM_ARRAY_JOB_ID": str(job),
             "SLURM_ARRAY_TASK_ID": str(index), "SLURM_JOB_ID": str(job + index), "SLURM_JOB_NUM_NODES": "1",
-            "SLURMD_NODENAME": f"n{index + 1}", "HOME": os.environ["HOME"], **more,
+            "SLURMD_NODENAME": f"n{index + 1}", "HOME": os.environ["HOME"],
         }  # fmt: skip
+
+    def start(
+        self, table: int, index: int = 0, job: int = 7, code: Path = REPOSITORY, **more: str
+    ) -> "subprocess.Popen[bytes]":
+        environment = {**self.variables(index, job), **more}
         with open(self.place.logs / f"{job}_{index}.log", "ab") as log:
             return subprocess.Popen(
-                ["bash", *self.command(table)], env=environment, cwd=self.folder, stdout=log, stderr=log
+                ["bash", *self.command(table, code)], env=environment, cwd=self.folder, stdout=log, stderr=log
             )
 
-    def run(self, table: int, index: int = 0, job: int = 7, **more: str) -> int:
+    def run(self, table: int, index: int = 0, job: int = 7, code: Path = REPOSITORY, **more: str) -> int:
         """One task to its end; the script's exit code."""
-        return self.start(table, index, job, **more).wait(120)
+        return self.start(table, index, job, code, **more).wait(120)
 
     def log(self, index: int = 0, job: int = 7) -> str:
         return (self.place.logs / f"{job}_{index}.log").read_text()

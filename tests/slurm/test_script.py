@@ -1,6 +1,7 @@
 """slurm/trial.sbatch by itself: what a site asks for, and what is noted when Python never begins."""
 
 import shutil
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,20 @@ def test_where_sbatch_exports_nothing_a_trial_still_has_its_code(tmp_path: Path)
     found = node.environment(node.trials[0])
     assert found["PYTHONPATH"] == str(REPOSITORY)
     assert found["OMP_NUM_THREADS"] == "1"
+    assert found["PYTHONSAFEPATH"] == "1"
+
+
+def test_a_trial_takes_the_code_of_its_submission_where_it_is_submitted_from_the_checkout(tmp_path: Path) -> None:
+    node = Node(tmp_path / "e")
+    for name in ("copy", "checkout"):
+        (tmp_path / name / "segsuite").mkdir(parents=True)
+        (tmp_path / name / "segsuite" / "__init__.py").write_text(f"print({name!r})\n")
+    shutil.copytree(REPOSITORY / "slurm", tmp_path / "copy" / "slurm", ignore=shutil.ignore_patterns("local-cluster"))
+    python = f'#!/bin/bash\ntouch "$SEGSUITE_BEGUN"\ncd {tmp_path}/checkout\n{sys.executable} -m segsuite\n'
+    write_program(node.folder / "python", python)
+    node.run(node.table(), code=tmp_path / "copy")
+    assert "copy\n" in node.log()
+    assert "checkout\n" not in node.log()
 
 
 def test_equal_failures_before_python_hold_what_waits_and_are_said_once(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from segsuite.errors import ConfigError
 from segsuite.metrics import CLASS_SCORES, SCALAR_SCORES
 from segsuite.metrics.scores import Scores
 from segsuite.stats import linearise
+from segsuite.stats.influence import MEANS, RATIOS, SUMS
 from tests.stats.made_counts import World, confusion_of
 
 NUM_CLASSES = 3
@@ -92,8 +93,14 @@ def test_standard_error_of_a_class_in_few_images_is_not_too_small() -> None:
     assert np.mean(variances) == pytest.approx(1.5 * np.var(ious), rel=0.06)
 
 
-def test_every_score_of_the_metrics_has_a_function_here() -> None:
-    """A new name without one is an error, not another score."""
+def test_every_score_of_the_metrics_has_a_function() -> None:
+    assert set(RATIOS) == set(CLASS_SCORES)
+    assert {*MEANS, *SUMS} == set(SCALAR_SCORES)
+
+
+def test_a_score_of_the_metrics_without_a_function_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, a name that was added there became frequency-weighted IoU here."""
+    monkeypatch.setattr("segsuite.stats.influence.SCALAR_SCORES", (*SCALAR_SCORES, "kappa"), raising=False)
     with pytest.raises(ConfigError, match=r"unknown score .kappa.; valid: .*frequency_weighted_iou"):
         linearise(World().counts(0.5), "kappa")
 

@@ -29,13 +29,13 @@ def applications(monkeypatch: pytest.MonkeyPatch) -> Any:
     from segsuite.train import depthwise
 
     used: list[int] = []
-    original = depthwise._DepthwiseConvolution.apply
+    original = depthwise.DepthwiseConvolution.apply
 
     def count(*arguments: Any) -> Any:
         used.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(depthwise._DepthwiseConvolution, "apply", count)
+    monkeypatch.setattr(depthwise.DepthwiseConvolution, "apply", count)
     yield used
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -198,6 +199,26 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path: Path) -> N
     run = fit(module(train_settings(epochs=6, optimizer={"learning_rate": 0.05})), tmp_path)
     scored = [(event["miou"], -event["step"]) for event in events(run.folder)]
     assert checkpoint_io.load(run.best_checkpoint)["global_step"] == -max(scored)[1]
+
+
+def test_the_loss_of_a_validation_is_the_mean_over_its_images(tmp_path: Path) -> None:
+    trained, data = module(train_settings()), Noise(void=(3,))
+    run = fit(trained, tmp_path, data)
+    images, labels = (torch.from_numpy(np.stack(parts)) for parts in zip(*map(data.read, range(8)), strict=True))
+    with torch.inference_mode():
+        logits_NCHW = trained.network.eval()(images.permute(0, 3, 1, 2))
+    losses = [float(trained.loss(logits_NCHW[n : n + 1], labels[n : n + 1])) for n in range(8) if n != 3]
+    assert events(run.folder)[-1]["validation_loss"] == pytest.approx(sum(losses) / 7, rel=1e-6)
+
+
+def test_the_loss_of_a_validation_changes_nothing_of_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_it = fit(module(train_settings()), tmp_path / "with")
+    monkeypatch.setattr("segsuite.train.module.losses_of_images", lambda *_: torch.zeros(0, dtype=torch.float64))
+    without = fit(module(train_settings()), tmp_path / "without")
+    first, second = (checkpoint_io.load(run.last_checkpoint)["state_dict"] for run in (with_it, without))
+    assert not differing(first, second)
 
 
 def test_the_last_checkpoint_is_of_the_last_step_while_the_best_stays_earlier(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def array_command(
         *profile.sbatch_options(),
         str(code.script),
         *(str(place.folder), table, str(code.folder), code.python, str(profile.attempts), str(layout.devices)),
-        *profile.site_words(),
+        *profile.site_words(with_data=True),
     ]
 
 

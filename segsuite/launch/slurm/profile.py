@@ -13,6 +13,7 @@ from segsuite.experiment import Trial
 from segsuite.io.paths import expanded
 from segsuite.launch.slurm import words
 from segsuite.launch.slurm.resources import check_match, matches
+from segsuite.launch.slurm.stage import Stage
 from segsuite.launch.slurm.words import Memory, OptionValue, Text, Time, Word
 
 ENVIRONMENT = "SEGSUITE_SLURM_PROFILE"
@@ -69,6 +70,9 @@ class Profile(Settings):
     srun: tuple[Text, ...] = ()
     """Further words of srun, as they are, e.g. [--cpu-bind=cores]."""
 
+    stage: Stage | None = None
+    """Data that each node unpacks on its own disk, e.g. {archive: /shared/camvid.tar, to: $TMPDIR}; trials find them
+    at $SEGSUITE_STAGED."""
     resources: tuple[dict[str, Any], ...] = ()
     """What trials with certain settings want otherwise, e.g. [{match: {model.encoder: resnet101}, partition: big, mem:
     128G}]; `profile: NAME` takes another profile for them. Of several that match the later one counts."""
@@ -188,14 +192,16 @@ class Profile(Settings):
         }
         return [*given, *words.option_words(left), *self.sbatch]
 
-    def site_words(self) -> list[str]:
-        """What slurm/environment.sh is told: modules, prologue, words of srun and the container."""
+    def site_words(self, with_data: bool = False) -> list[str]:
+        """What slurm/environment.sh is told: modules, prologue, words of srun and the container; `with_data`: what is
+        staged, too."""
         commands = self.prologue
         if isinstance(commands, str):
             commands = (("source", str(expanded(commands))),)
         return [
             *(word for module in self.modules for word in ("--module", module)),
             *(word for command in commands for word in ("--do", str(len(command)), *command)),
+            *(("--stage", *self.stage.words()) if with_data and self.stage is not None else ()),
             *(word for option in self.srun for word in ("--srun", option)),
             "--",
             *self.container,
