@@ -8,7 +8,19 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from segsuite import __version__
-from segsuite.commands import bench, data, doctor, encoders, following, inspecting, listing, reporting, running, schema
+from segsuite.commands import (
+    bench,
+    cleaning,
+    data,
+    doctor,
+    encoders,
+    following,
+    inspecting,
+    listing,
+    reporting,
+    running,
+    schema,
+)
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, ConfigError, SegsuiteError, nearest
 
 EPILOG = """examples:
@@ -83,6 +95,18 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     parser.add_argument("--version", action="version", version=f"segsuite {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND")
-    for command in (running, listing, following, reporting, inspecting, data, encoders, doctor, bench, schema):
+    for command in (
+        running,
+        listing,
+        following,
+        reporting,
+        cleaning,
+        inspecting,
+        data,
+        encoders,
+        doctor,
+        bench,
+        schema,
+    ):
         command.add(commands)
     return parser

@@ -1,6 +1,7 @@
 """Settings and fixtures of all tests; the environment is set before anything that reads it is imported."""
 
 import os
+import random
 import shutil
 import signal
 import tempfile
@@ -20,7 +21,12 @@ if not Path("/dev/nvidiactl").exists():
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.not_run import not_run
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# A few tests draw the moment of a kill, anew in each session; the header of a session shows its seed.
+SEED = int(os.environ.get("SEGSUITE_TEST_SEED") or random.SystemRandom().randrange(2**32))
 
 # No deadline: a shared machine may be slow. Derandomised: a test fails because of a change, not by chance.
 settings.register_profile("segsuite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -37,6 +43,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if on_cuda and not _has_cuda():
         for item in on_cuda:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def pytest_report_header() -> str:
+    """What repeats the tests that draw."""
+    return f"SEGSUITE_TEST_SEED={SEED} repeats what tests draw by chance"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line says what was not run, and for lack of what: a public clone has neither weights nor photographs."""
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.getreports("skipped")]
+    if reasons:
+        terminalreporter.write_line(not_run(reasons))
+
+
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Draws that differ between sessions and tests, and that SEGSUITE_TEST_SEED repeats."""
+    return random.Random(f"{SEED} {request.node.nodeid}")
 
 
 def pytest_unconfigure() -> None:

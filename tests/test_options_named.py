@@ -16,9 +16,8 @@ OF_OTHERS = {
     "--no-install-recommends": "apt-get",
     "--nv": "apptainer",
     "--oneliner": "scontrol",
-    "--parsable": "sbatch",
-    "--array": "sbatch",
-    "--signal": "sbatch",
+    **dict.fromkeys(("--array", "--comment", "--constraint", "--exclusive", "--export"), "sbatch"),
+    **dict.fromkeys(("--nice", "--output", "--parsable", "--signal", "--cpu-bind", "--mem", "--time"), "sbatch"),
     "--verify": "wandb login",
     "--logdir": "tensorboard",
 }

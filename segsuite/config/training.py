@@ -158,6 +158,9 @@ class Execution(Settings):
     checkpoint_minutes: float = Field(5.0, gt=0)
     """Longest time between two saves of last.ckpt within an epoch, in minutes, above 0. An epoch's end saves too,
     unless saving would then take more than a tenth of the time."""
+    keep: Literal["weights", "all"] = "weights"
+    """What stays of the checkpoints of a finished trial. weights: what is scored, predicts and is inspected; all: also
+    the state of the optimizer, several times as large, which nothing needs again: more epochs are another trial."""
 
     @property
     def ranks(self) -> int:

@@ -13,6 +13,8 @@ from segsuite.errors import SegsuiteError
 from segsuite.io import atomic, trial_warnings
 from segsuite.io.store import RunDirectory
 
+OF_FINISHED = ("state_dict", "epoch", "global_step", "pytorch-lightning_version")
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Checkpoints that are whole at any moment, whatever dies.
@@ -83,6 +85,35 @@ def load_newest_whole(run: RunDirectory) -> dict[str, Any] | None:
                 trial_warnings.note(run.folder, text)
                 return checkpoint
         raise error
+
+
+def keep_weights(run: RunDirectory) -> int:
+    """Reduces the checkpoints of a finished trial to what it is scored and used with; how many bytes that frees.
+
+    A checkpoint after which a kill comes is whole, old or new. Raises SegsuiteError when the disk refuses.
+    """
+    before = _bytes(run)
+    last, best = run.last_checkpoint, run.best_checkpoint
+    is_same = last.exists() and best.exists() and last.samefile(best)
+    for path in (last,) if is_same else (last, best):
+        if path.exists() and not is_weights_alone(checkpoint := load(path)):
+            save({key: checkpoint[key] for key in OF_FINISHED if key in checkpoint}, path)
+    if is_same:
+        atomic.duplicate(last, best)
+    run.previous_checkpoint.unlink(missing_ok=True)
+    return before - _bytes(run)
+
+
+def is_weights_alone(checkpoint: dict[str, Any]) -> bool:
+    """Whether it is of a finished trial, so that no training can be continued from it."""
+    return "loops" not in checkpoint
+
+
+def _bytes(run: RunDirectory) -> int:
+    """Of the checkpoints; one with two names counts once."""
+    paths = (run.last_checkpoint, run.previous_checkpoint, run.best_checkpoint)
+    found = [path.stat() for path in paths if path.exists()]
+    return sum({status.st_ino: status.st_size for status in found}.values())
 
 
 def network_weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:

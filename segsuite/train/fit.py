@@ -47,7 +47,8 @@ def fit_or_resume(
     report: Report,
     watching: Sequence[Callback] = (),
 ) -> None:
-    """Trains `module` from the run directory's last.ckpt if there is one, else from the start.
+    """Trains `module` from the run directory's last.ckpt if there is one, else from the start; one of a training that
+    has ended is loaded.
 
     Raises NonFiniteError, or Preempted when `stop` was set and the state was saved. Of several ranks all call this; the
     first one writes the files and reports.
@@ -92,9 +93,15 @@ def fit_or_resume(
         module.to(memory_format=torch.contiguous_format)
     # Its handler of SIGTERM broadcasts from within, which upsets whatever the ranks are doing.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    is_done = False
     if ranks.is_first:
         checkpoint = checkpoint_io.load_newest_whole(run)
-        run.rewind(epochs_done(checkpoint) if checkpoint else 0)
+        is_done = checkpoint is not None and checkpoint_io.is_weights_alone(checkpoint)
+        if not is_done:
+            run.rewind(epochs_done(checkpoint) if checkpoint else 0)
+    if ranks.of_first(is_done):  # it had finished, and its result.json was lost
+        module.load_state_dict(checkpoint_io.load(run.last_checkpoint)["state_dict"])
+        return
     resume = run.last_checkpoint if ranks.of_first(run.last_checkpoint.exists()) else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have many workers.*")  # a setting of ours, on purpose

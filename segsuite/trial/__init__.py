@@ -16,8 +16,8 @@ from pytorch_lightning.callbacks import Callback
 from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
 from segsuite.datasets.on_device import DrawnSamples
-from segsuite.errors import ConfigError, Preempted, SmallerBatch
-from segsuite.io import atomic, manifest
+from segsuite.errors import ConfigError, Preempted, SegsuiteError, SmallerBatch
+from segsuite.io import atomic, manifest, trial_warnings
 from segsuite.io.claims import ClaimLost
 from segsuite.io.machine import packed, threads_by_default
 from segsuite.io.store import RunDirectory, batches_in_words, read_json
@@ -95,7 +95,17 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             predictions = partial(read_predictions, data.scored_dataset, data.scored_indices, folder / "samples")
             tracker.scored(predictions, data.classes)
             tracker.finish(result)
+            if trial.settings.execution.keep == "weights":
+                drop_state(run)
     return result
+
+
+def drop_state(run: RunDirectory) -> None:
+    """Leaves the weights alone of the checkpoints. A disk that refuses costs space, and no result."""
+    try:
+        checkpoint_io.keep_weights(run)
+    except SegsuiteError as error:
+        trial_warnings.note(run.folder, f"the checkpoints were kept as they are: {error.what}")
 
 
 def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: StopRequest) -> dict[str, Any]:

@@ -109,6 +109,7 @@ PATCHES: dict[str, tuple[Patch, ...]] = {
     "cuda_graphs": ({}, {"execution.cuda_graphs": True}),
     "cache_images": ({}, {"execution.cache_images": False}),
     "evaluation_batch_size": ({}, {"execution.evaluation_batch_size": 1}),
+    "keep": ({}, {"execution.keep": "all"}),
     "checkpoint_minutes": ({}, {"execution.checkpoint_minutes": 1e-6}),
 }
 """Settings that every network and loss has; the first value of each is the default."""

@@ -72,8 +72,8 @@ def saver(path: Path, temporary: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.slow
-def test_the_last_checkpoint_loads_whenever_the_saving_process_is_killed(tmp_path: Path) -> None:
-    chance, path, last, stale = random.SystemRandom(), tmp_path / "last.ckpt", 0, 0
+def test_the_last_checkpoint_loads_whenever_the_saving_process_is_killed(tmp_path: Path, chance: random.Random) -> None:
+    path, last, stale = tmp_path / "last.ckpt", 0, 0
     with tempfile.TemporaryDirectory(dir=other_file_system(tmp_path)) as temporary, saver(path, temporary) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -31,12 +31,12 @@ WATCHED = "tests.reliability.watched_trial"
 MOST_DELAY = 0.15  # s: a few steps, with the saves after them
 
 
-def drawn_ends(steps: int, left_out: int) -> list[tuple[int, signal.Signals, float]]:
+def drawn_ends(chance: random.Random, steps: int, left_out: int) -> list[tuple[int, signal.Signals, float]]:
     """Two or three ends of a process, one of them a kill: after which step, by what, and how long after its beginning.
 
-    Drawn anew each time. The last steps are left out: the process could be through before its end comes.
+    Drawn anew each time, unless SEGSUITE_TEST_SEED is set. The last steps are left out: the process could be through
+    before its end comes.
     """
-    chance = random.SystemRandom()
     at = sorted(chance.sample(range(steps - left_out), chance.choice((2, 3))))
     by = [signal.SIGKILL, *(chance.choice((signal.SIGKILL, signal.SIGUSR1, signal.SIGTERM)) for _ in at[1:])]
     chance.shuffle(by)
@@ -45,14 +45,16 @@ def drawn_ends(steps: int, left_out: int) -> list[tuple[int, signal.Signals, flo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COMBINATIONS)
-def test_a_killed_and_continued_trial_is_equal_to_an_uninterrupted_one(name: str, tmp_path: Path) -> None:
+def test_a_killed_and_continued_trial_is_equal_to_an_uninterrupted_one(
+    name: str, tmp_path: Path, chance: random.Random
+) -> None:
     changes = COMBINATIONS[name]
     whole, ended = (
         frozen(write_experiment(tmp_path / name, wandb__mode="disabled", **changes)) for name in ("whole", "ended")
     )
     assert attempt(whole, WATCHED) == 0, (whole / "log.txt").read_text()
     expected = outcome(whole)
-    ends = drawn_ends(expected["step"], left_out=2 if "accumulate" in name else 5)
+    ends = drawn_ends(chance, expected["step"], left_out=2 if "accumulate" in name else 5)
     told = f"the ends were {ends}: {ended / 'log.txt'}"
     for step, number, delay in ends:
         code = attempt(ended, WATCHED, str(step), str(int(number)), str(delay))

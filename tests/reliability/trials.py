@@ -27,9 +27,9 @@ TINY: dict[str, Any] = {
     "model": {"name": "unet", "encoder": "mobilenetv3_small_100", "decoder_channels": [8, 8, 8, 8, 8]},
     "augment": {"crop": [32, 32], "scale": [0.8, 1.2], "brightness": 0.2},
     "train": {"epochs": 3, "batch_size": 2, "precision": "fp32"},
-    "execution": {"device": "cpu", "threads": 1, "checkpoint_minutes": 1e-6},
+    "execution": {"device": "cpu", "threads": 1, "checkpoint_minutes": 1e-6, "keep": "all"},
 }
-"""A training of 36 steps that takes about two seconds and saves after every step."""
+"""A training of 36 steps that takes about two seconds, saves after every step and keeps its whole state to the end."""
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
