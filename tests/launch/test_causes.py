@@ -101,6 +101,15 @@ def test_a_trial_that_was_cancelled_while_it_waited_is_told_so(tmp_path: Path) -
     assert found.reason == "it was cancelled by me, today before it began"
 
 
+def test_a_process_that_was_killed_before_python_began_is_told_so(tmp_path: Path) -> None:
+    attempt(tmp_path, 137)
+    lines = (tmp_path / "attempts.jsonl").read_text().replace('"code": 137', '"code": 137, "python": false')
+    (tmp_path / "attempts.jsonl").write_text(lines)
+    (tmp_path / "log.txt").write_text("image.sif: out of space\n")
+    reason = "the job ended with code 137 before Python began; the last lines of its log: image.sif: out of space"
+    assert cause(tmp_path).reason == reason
+
+
 def test_attempts_are_put_together_and_half_a_line_is_left_out(tmp_path: Path) -> None:
     attempt(tmp_path, 75)
     attempt(tmp_path, None, restart=1)

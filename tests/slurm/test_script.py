@@ -1,6 +1,7 @@
 """slurm/trial.sbatch by itself: what a site asks for, and what is noted when Python never begins."""
 
 import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -166,6 +167,15 @@ def test_the_wait_for_a_table_has_an_end(tmp_path: Path) -> None:
     assert "task 7_0 has no trial in table 5, or no code: waited" in node.log()
 
 
+def test_code_that_a_node_does_not_see_is_a_failure_of_the_trial(tmp_path: Path) -> None:
+    node = Node(tmp_path)
+    words = [word if word != str(REPOSITORY) else "/no/code" for word in node.command(node.table(), REPOSITORY)]
+    environment = {**node.variables(0, 7), "SEGSUITE_WAIT_SECONDS": "0"}
+    done = subprocess.run(["bash", *words], env=environment, stderr=subprocess.DEVNULL, check=False)
+    assert done.returncode == 2
+    assert "at: reading the code" in cause(node.trials[0].folder).reason
+
+
 def test_environment_modules_3_that_only_print_an_error_have_failed(tmp_path: Path) -> None:
     node = Node(tmp_path, {"modules": ["cuda/99"]})
     old = {"BASH_FUNC_module%%": '() { echo "ModuleCmd_Load.c(213):ERROR:105: Unable to locate $2" >&2; }'}
@@ -174,8 +184,6 @@ def test_environment_modules_3_that_only_print_an_error_have_failed(tmp_path: Pa
 
 
 def test_the_report_has_modules_prologue_and_container(tmp_path: Path) -> None:
-    import subprocess
-
     from segsuite.launch.slurm.arrays import Code, Place, report_command
 
     node = Node(tmp_path)
