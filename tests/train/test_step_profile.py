@@ -18,7 +18,7 @@ SLOW = 0.1  # s; what else a step does takes a tenth of it on an idle machine
 
 
 class Slow(nn.Module):
-    """Cross entropy that takes a while, forward or backward."""
+    """Cross entropy that takes a while in training, forward or backward."""
 
     def __init__(self, forward: bool) -> None:
         super().__init__()
@@ -26,9 +26,9 @@ class Slow(nn.Module):
 
     def forward(self, logits_NCHW: Tensor, labels_NHW: Tensor) -> Tensor:
         value: Tensor = self.loss(logits_NCHW, labels_NHW)
-        if self.slow_forward:
+        if self.training and self.slow_forward:
             time.sleep(SLOW)
-        else:
+        elif self.training:
             value.register_hook(lambda gradient: time.sleep(SLOW))
         return value
 
