@@ -15,7 +15,6 @@ import segsuite
 from segsuite.cli import main
 from segsuite.experiment import load
 from segsuite.io import atomic
-from tests.command_options import options_of_commands
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TEXT = """\
@@ -250,15 +249,6 @@ def test_a_wrong_root_is_said_once(call: Call, command: str) -> None:
     data = "data={name: folder, root: ./no, classes: [a, b], images: '{split}/i/*.png', masks: '{split}/m/*.png'}"
     found = call(*command.split(), "small.yaml", "--set", data)
     assert (found.code, (found.out + found.error).count("there is no dataset folder")) == (2, 1)
-
-
-@pytest.mark.parametrize("command", ["run", "plan", "status", "report", "data check", "inspect", "bench"])
-def test_only_the_own_options_are_suggested(call: Call, command: str) -> None:
-    options = options_of_commands()
-    own = options[command]
-    for option in sorted(set().union(*options.values())):
-        suggested = re.search(r"did you mean '(--.*)'", call(*command.split(), "x.yaml", f"{option}x").error)
-        assert suggested is None or suggested[1] in own, option
 
 
 def test_an_interrupt_ends_without_a_traceback(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

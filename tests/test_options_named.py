@@ -1,11 +1,13 @@
-"""Every option that a message or a document names exists."""
+"""Every option that a message or a document names exists, and suggestions are options of the command."""
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator
 
 import pytest
 
+from segsuite.cli import main
 from tests.command_options import options_of_commands
 from tests.test_docs import DOCUMENTS, REPOSITORY
 
@@ -65,3 +67,13 @@ def test_what_does_not_exist_is_found() -> None:
     assert wrong("submit with --code live") == ["--code"]
     assert wrong("`segsuite run E.yaml --json` prints it") == ["--json"]
     assert wrong("`segsuite plan E.yaml --json` prints it, `segsuite bench gpu --minutes 5` too") == []
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "status", "report", "data check", "inspect", "bench"])
+def test_only_the_own_options_are_suggested(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`run E.yaml --json` was asked whether it meant --json."""
+    for option in sorted(set().union(*OPTIONS.values())):
+        with contextlib.suppress(SystemExit):
+            main([*command.split(), "x.yaml", f"{option}x"])
+        suggested = re.search(r"did you mean '(--.*)'", capsys.readouterr().err)
+        assert suggested is None or suggested[1] in OPTIONS[command], option

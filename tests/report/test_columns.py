@@ -15,6 +15,7 @@ from segsuite.report.columns import in_columns
 from segsuite.report.tables import result_table
 from tests.report.runs import GRID, GRID_BASELINE, experiment_in, finish
 
+BAR, HEAVY = "\N{BOX DRAWINGS LIGHT VERTICAL}", "\N{BOX DRAWINGS HEAVY VERTICAL}"
 CELL = st.text("abcdefgh ,=_", max_size=30).map(str.strip)
 
 
@@ -45,12 +46,12 @@ def test_the_result_table_keeps_names_and_headings_whole_at_80_columns(tmp_path:
     finish(experiment)
     text = shown(experiment, 80)
     assert max(map(len, text.splitlines())) <= 80
-    assert "…" not in text
-    rows = re.findall(r"│ (\S.*?) +│ +0\.\d+ │", text)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    rows = re.findall(rf"{BAR} (\S.*?) +{BAR} +0\.\d+ {BAR}", text)
     of_grid = ["nearest_conv, 0.0", "nearest_conv, 0.1", "bilinear_conv, 0.0 (baseline)"]
     assert rows[:3] == (of_grid if grid else ["nearest_conv", "bilinear_conv (baseline)", "transposed_k4"])
     assert "left out at 80 columns:" in text
-    assert all(re.search(rf"[┃│] +{name}", text) for name in ("background", "spot"))
+    assert all(re.search(rf"[{BAR}{HEAVY}] +{name}", text) for name in ("background", "spot"))
 
 
 def test_in_a_pipe_the_result_table_is_whole(tmp_path: Path) -> None:
