@@ -19,8 +19,8 @@ from segsuite.io.store import RunDirectory
 from segsuite.losses import build_loss
 from segsuite.models import build_model
 from segsuite.train.callbacks import StopRequest
-from segsuite.train.depthwise import Fp32DepthwiseBackward
 from segsuite.train.fit import fit_or_resume
+from segsuite.train.fp32_backward import Fp32Backward
 from segsuite.train.module import SegmentationModule
 from segsuite.train.precision import resolve_precision
 
@@ -80,7 +80,7 @@ def bare(case: tuple[Any, ...], bf16: bool) -> Any:
 
     def steps() -> float:
         for batch in batches:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16), Fp32DepthwiseBackward():
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16), Fp32Backward():
                 logits = model(batch["image"])
             loss = F.cross_entropy(logits.float(), batch["label"].long(), ignore_index=255)
             optimizer.zero_grad()

@@ -11,7 +11,7 @@ import torch
 
 from segsuite.losses import build_loss
 from segsuite.models import build_model
-from segsuite.train.depthwise import Fp32DepthwiseBackward
+from segsuite.train.fp32_backward import Fp32Backward
 from segsuite.train.precision import cpu_multiplies_bf16, resolve_precision
 
 ENCODERS = ("tf_efficientnet_lite0", "resnet18", "mobilenet_v2")
@@ -31,7 +31,7 @@ def step(shape: tuple[int, int, int], encoder: str, bf16: bool, channels_last: b
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
 
     def run() -> None:
-        mode = Fp32DepthwiseBackward() if depthwise else contextlib.nullcontext()
+        mode = Fp32Backward() if depthwise else contextlib.nullcontext()
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16), mode:
             logits = model(images)
         optimizer.zero_grad()

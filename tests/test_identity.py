@@ -116,6 +116,7 @@ def test_a_whole_number_in_a_list_is_the_same_as_its_float() -> None:
         ("cache_images", True),
         ("evaluation_batch_size", 1),
         ("checkpoint_minutes", 0.5),
+        ("keep", "all"),
         ("nodes", 2),
         ("devices", 4),
         ("strategy", "fsdp"),
@@ -126,7 +127,7 @@ def test_how_a_trial_is_executed_does_not_matter(key: str, value: Any) -> None:
 
 
 def test_every_execution_setting_is_tried_above() -> None:
-    tried = {"device", "workers", "threads", "cache_images", "evaluation_batch_size", "checkpoint_minutes"}
+    tried = {"device", "workers", "threads", "cache_images", "evaluation_batch_size", "checkpoint_minutes", "keep"}
     assert set(config.Execution.model_fields) == tried | {
         "data_on_device",
         "cuda_graphs",

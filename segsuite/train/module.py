@@ -21,8 +21,8 @@ from segsuite.metrics.confusion import confusion_matrix, predict
 from segsuite.metrics.scores import Scores
 from segsuite.models.network import SegmentationNetwork
 from segsuite.train.batch_norm import SharedBatchNorm
-from segsuite.train.depthwise import Fp32DepthwiseBackward
 from segsuite.train.distributed import ALONE, Ranks
+from segsuite.train.fp32_backward import Fp32Backward
 from segsuite.train.optimizers import build_optimizer, learning_rate_factor
 from segsuite.train.step_graph import EAGER_STEPS, StepGraph
 from segsuite.train.step_state import StepState
@@ -129,7 +129,7 @@ class SegmentationModule(pl.LightningModule):
         fused = self.settings.full_resolution == "fused"
         with contextlib.ExitStack() as around:
             if images_NCHW.device.type == "cpu":
-                around.enter_context(Fp32DepthwiseBackward())
+                around.enter_context(Fp32Backward())
             if self.ranks.world > 1:
                 around.enter_context(SharedBatchNorm())
             logits = LowLogits(*self.network.low_logits(images_NCHW)) if fused else self(images_NCHW)

@@ -268,10 +268,6 @@ def values_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
             for parent in parents:
                 at = at.setdefault(parent, {})
             at[last] = value
-    if "head_channels" in values["model"]:
-        # Not solved: on a CPU, torch's bf16 convolution of 7x7 (fc6) on a map of 1x1 or 2x2 reads memory that nobody
-        # has written; 9 of 40 gradients of Conv2d(576, 8, 7, padding=3) were not finite.
-        values["train"]["precision"] = "fp32"
     return values
 
 

@@ -1,4 +1,4 @@
-"""segsuite.train.depthwise: the gradients of bf16, computed by the faster fp32 kernels."""
+"""segsuite.train.fp32_backward: the gradients of bf16, computed by the faster fp32 kernels."""
 
 import contextlib
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsuite.train.depthwise import Fp32DepthwiseBackward
+from segsuite.train.fp32_backward import Fp32Backward
 
 GEOMETRIES: list[dict[str, Any]] = [
     {"kernel_size": 3, "padding": 1},
@@ -26,16 +26,16 @@ Gradients = tuple[Tensor, ...]
 @contextlib.contextmanager
 def applications(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Counts how often the depthwise function is used."""
-    from segsuite.train import depthwise
+    from segsuite.train import fp32_backward
 
     used: list[int] = []
-    original = depthwise.DepthwiseConvolution.apply
+    original = fp32_backward.Convolution.apply
 
     def count(*arguments: Any) -> Any:
         used.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(depthwise.DepthwiseConvolution, "apply", count)
+    monkeypatch.setattr(fp32_backward.Convolution, "apply", count)
     yield used
 
 
@@ -82,7 +82,7 @@ def error(found: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_gradients_are_those_of_fp64_and_no_worse_than_plain_bf16(geometry: dict[str, Any]) -> None:
     conv, x_NCHW = depthwise(**geometry), inputs()
-    output, ours = gradients(conv, x_NCHW, True, Fp32DepthwiseBackward)
+    output, ours = gradients(conv, x_NCHW, True, Fp32Backward)
     plain_output, plain = gradients(conv, x_NCHW, True, contextlib.nullcontext)
     assert torch.equal(output, plain_output)
     for found, bf16, expected in zip(ours, plain, exact(conv, x_NCHW), strict=True):
@@ -92,7 +92,7 @@ def test_gradients_are_those_of_fp64_and_no_worse_than_plain_bf16(geometry: dict
 
 def test_depthwise_convolutions_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     with applications(monkeypatch) as used:
-        gradients(depthwise(kernel_size=3), inputs(), True, Fp32DepthwiseBackward)
+        gradients(depthwise(kernel_size=3), inputs(), True, Fp32Backward)
     assert len(used) == 1
 
 
@@ -102,7 +102,7 @@ def test_ordinary_and_grouped_convolutions_are_left_alone(
 ) -> None:
     conv = nn.Conv2d(8, out, 3, groups=groups)
     with applications(monkeypatch) as used:
-        found = gradients(conv, inputs(), True, Fp32DepthwiseBackward)
+        found = gradients(conv, inputs(), True, Fp32Backward)
     expected = gradients(conv, inputs(), True, contextlib.nullcontext)
     assert used == []
     assert all(torch.equal(left, right) for left, right in zip(found[1], expected[1], strict=True))
@@ -111,9 +111,7 @@ def test_ordinary_and_grouped_convolutions_are_left_alone(
 def test_a_channel_multiplier_gives_the_gradients_of_fp64() -> None:
     torch.manual_seed(0)
     conv, x_NCHW = nn.Conv2d(8, 16, 3, groups=8, bias=True), inputs()
-    for found, expected in zip(
-        gradients(conv, x_NCHW, True, Fp32DepthwiseBackward)[1], exact(conv, x_NCHW), strict=True
-    ):
+    for found, expected in zip(gradients(conv, x_NCHW, True, Fp32Backward)[1], exact(conv, x_NCHW), strict=True):
         assert error(found, expected) < BF16_EPSILON
 
 
@@ -122,7 +120,7 @@ def test_timms_convolution_with_same_padding_is_taken(stride: int, monkeypatch: 
     torch.manual_seed(0)
     conv = Conv2dSame(8, 8, 3, stride=stride, groups=8, bias=False)
     with applications(monkeypatch) as used:
-        output, ours = gradients(conv, inputs(), True, Fp32DepthwiseBackward)
+        output, ours = gradients(conv, inputs(), True, Fp32Backward)
     plain_output, plain = gradients(conv, inputs(), True, contextlib.nullcontext)
     assert len(used) == 1
     assert torch.equal(output, plain_output)
@@ -132,7 +130,7 @@ def test_timms_convolution_with_same_padding_is_taken(stride: int, monkeypatch: 
 def test_outside_autocast_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     conv = depthwise(kernel_size=3, bias=True)
     with applications(monkeypatch) as used:
-        found = gradients(conv, inputs(), False, Fp32DepthwiseBackward)
+        found = gradients(conv, inputs(), False, Fp32Backward)
     expected = gradients(conv, inputs(), False, contextlib.nullcontext)
     assert used == []
     assert found[0].dtype == torch.float32
@@ -142,7 +140,7 @@ def test_outside_autocast_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_gradients_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         applications(monkeypatch) as used, torch.no_grad(), torch.autocast("cpu", torch.bfloat16),
-        Fp32DepthwiseBackward(),
+        Fp32Backward(),
     ):  # fmt: skip
         depthwise(kernel_size=3)(inputs())
     assert used == []
@@ -152,7 +150,7 @@ def test_a_frozen_weight_gets_no_gradient() -> None:
     conv = depthwise(kernel_size=3)
     conv.weight.requires_grad_(False)
     x_NCHW = inputs().requires_grad_()
-    with torch.autocast("cpu", torch.bfloat16), Fp32DepthwiseBackward():
+    with torch.autocast("cpu", torch.bfloat16), Fp32Backward():
         conv(x_NCHW).float().sum().backward()
     assert conv.weight.grad is None
     assert x_NCHW.grad is not None
@@ -160,7 +158,38 @@ def test_a_frozen_weight_gets_no_gradient() -> None:
 
 def test_the_functional_form_with_keywords_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     conv = depthwise(kernel_size=3)
-    with applications(monkeypatch) as used, torch.autocast("cpu", torch.bfloat16), Fp32DepthwiseBackward():
+    with applications(monkeypatch) as used, torch.autocast("cpu", torch.bfloat16), Fp32Backward():
         F.conv2d(inputs(), conv.weight, stride=2, groups=8).float().sum().backward()  # type: ignore[no-untyped-call]
     assert len(used) == 1
     assert conv.weight.grad is not None
+
+
+# Weights that meet nothing but padding: all but the middle ones.
+SMALL_MAPS = [(7, 1, 1), (7, 2, 1), (7, 3, 1), (5, 1, 1), (5, 3, 3), (7, 2, 2)]
+
+
+@pytest.mark.parametrize(("kernel", "size", "stride"), SMALL_MAPS)
+def test_weights_that_meet_padding_only_have_no_gradient(
+    kernel: int, size: int, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(8):
+        torch.manual_seed(seed)
+        conv = nn.Conv2d(256, 256, kernel, padding=kernel // 2, stride=stride).to(memory_format=torch.channels_last)
+        x_NCHW = torch.randn(2, 256, size, size).to(memory_format=torch.channels_last)
+        # Memory that is free again and not finite: what was read of it showed in the gradients.
+        waste = [torch.full((count,), float("nan")) for count in (100, conv.weight.numel(), conv.weight.numel() // 2)]
+        del waste
+        with applications(monkeypatch) as used:
+            _, ours = gradients(conv, x_NCHW, True, Fp32Backward)
+        assert used
+        for found, expected in zip(ours, exact(conv, x_NCHW), strict=True):
+            assert (found - expected).abs().max() < 8 * BF16_EPSILON * expected.abs().max()
+            assert (found[expected == 0] == 0).all()
+
+
+@pytest.mark.parametrize(("kernel", "size"), [(7, 4), (5, 5), (3, 1), (1, 1)])
+def test_other_convolutions_are_left_alone(kernel: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    conv = nn.Conv2d(8, 8, kernel, padding=kernel // 2)
+    with applications(monkeypatch) as used:
+        gradients(conv, torch.randn(2, 8, size, size), True, Fp32Backward)
+    assert not used
