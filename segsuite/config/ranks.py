@@ -23,10 +23,11 @@ def check_ranks(settings: "TrialSettings") -> None:
             advice="set execution.nodes and execution.devices to 1",
         )
     if execution.strategy == "fsdp":
-        _check_sharded(settings)
+        check_sharded(settings)
 
 
-def _check_sharded(settings: "TrialSettings") -> None:
+def check_sharded(settings: "TrialSettings") -> None:
+    """Raises ConfigError where a training cannot be spread by FSDP."""
     if settings.execution.device == "cpu":
         raise ConfigError(
             "execution.strategy is fsdp and execution.device cpu, on which it does not run",

@@ -60,7 +60,7 @@ def pretrained(name: str, weights: str) -> Pretrained | None:
     if weights == "none":
         return None
     file = find_local(name) if weights == "imagenet" else named_file(weights)
-    return _download(name) if file is None else read_local(file, *_mean_std(name))
+    return download(name) if file is None else read_local(file, *_mean_std(name))
 
 
 def find_local(name: str) -> Path | None:
@@ -157,7 +157,7 @@ def _mean_std(name: str) -> tuple[RGB, RGB]:
     return MEAN_STD[row.mean_std if row else "imagenet"]
 
 
-def _download(name: str) -> Pretrained:
+def download(name: str) -> Pretrained:
     """The ImageNet weights that the encoder's library downloads (and caches)."""
     row = row_of(name)
     try:

@@ -86,7 +86,7 @@ class Display:
         if experiment.question:
             self._line(f"question: {experiment.question}")
         if self.console.is_terminal and self._work:
-            self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            self._live = Live(get_renderable=self.rendered, console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
 
     def starts(self, trial: Trial) -> None:
@@ -112,7 +112,7 @@ class Display:
         if self._live is None and event.get("phase") == "epoch":
             score = f", val mIoU {event['miou']:.3f}" if event.get("miou") is not None else ""
             loss = f", loss {event['loss']:.3f}" if event.get("loss") is not None else ""
-            self._line(f"  {said}epoch {event['epoch'] + 1} of {event['epochs']}{loss}{score}{self._left()}")
+            self._line(f"  {said}epoch {event['epoch'] + 1} of {event['epochs']}{loss}{score}{self.time_left()}")
 
     def warns(self, text: str) -> None:
         """Of what concerns the whole run."""
@@ -165,19 +165,21 @@ class Display:
         """Trials' worth of work that the running ones have done; another thread may add one meanwhile."""
         return sum(shown.fraction() for shown in list(self._running.values()))
 
-    def _left(self) -> str:
+    def time_left(self) -> str:
+        """ ", 3 min 00 s left", once that can be told; else nothing."""
         done = self._work_done + self._fraction()
         if done < 0.02:
             return ""
         return f", {duration((time.monotonic() - self._started) / done * max(0, self._work - done))} left"
 
-    def _render(self) -> Group:
+    def rendered(self) -> Group:
+        """The lines of a terminal as they are now."""
         running = list(self._running.values())
         table = Table.grid(padding=(0, 2))
         finished = self._begun - len(running)
         bar = ProgressBar(total=self._total, completed=finished + self._fraction(), width=40)
         which = f"trial {self._begun}" if len(running) < 2 else f"trials {_numbers(running)}"
-        table.add_row(Text(f"{which} of {self._total}"), bar, Text(self._left().removeprefix(", ")))
+        table.add_row(Text(f"{which} of {self._total}"), bar, Text(self.time_left().removeprefix(", ")))
         rows = Table.grid(padding=(0, 3))
         for shown in running:
             rows.add_row(Text(f"  {shown.name}"), Text(shown.progress()))

@@ -35,7 +35,7 @@ class Pool:
         """Starts the process that imports, in `environment`; only on Linux, where an orphan can be adopted."""
         if sys.platform != "linux":
             return
-        self._code = _code()
+        self.code = code_state()
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._requests.settimeout(FORK_SECONDS)
         with theirs:
@@ -67,7 +67,7 @@ class Pool:
         standard input, output and error. None: the pool is cold, start a fresh one."""
         if not self.ready:
             return None
-        if _code() != self._code:
+        if code_state() != self.code:
             self._become_cold("the code of segsuite has changed since this run began")
             return None
         request = json.dumps({"folder": str(folder), "environment": dict(environment)}).encode()
@@ -130,7 +130,7 @@ def _adopting_orphans() -> Iterator[None]:
         prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def _code() -> dict[str, int]:
+def code_state() -> dict[str, int]:
     """When each source file of segsuite was last changed, in ns."""
     changed = {}
     for path in Path(segsuite.__file__).parent.rglob("*.py"):

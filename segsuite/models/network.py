@@ -96,7 +96,7 @@ class SegmentationNetwork(nn.Module):
         """Logits (N, num_classes, H, W) of RGB images (N, 3, H, W), uint8 0..255 or float 0..1, any H, W >=
         1."""
         height, width = images_NCHW.shape[-2:]
-        logits_NCHW: Tensor = self.core(self._prepared(images_NCHW))
+        logits_NCHW: Tensor = self.core(self.prepared(images_NCHW))
         auxiliary_NCHW = getattr(self.core, "auxiliary_logits", None)
         self.auxiliary_logits = None if auxiliary_NCHW is None else auxiliary_NCHW[..., :height, :width]
         return logits_NCHW[..., :height, :width]
@@ -109,7 +109,7 @@ class SegmentationNetwork(nn.Module):
         not end so.
         """
         step = self._last_bilinear()
-        x_NCHW = self._prepared(images_NCHW)
+        x_NCHW = self.prepared(images_NCHW)
         core: Any = self.core
         low_NChw: Tensor = core.low_logits(self.encoder(x_NCHW), x_NCHW)
         self.auxiliary_logits = getattr(self.core, "auxiliary_logits", None)
@@ -139,7 +139,7 @@ class SegmentationNetwork(nn.Module):
         height, width = images_NCHW.shape[-2:]
         return height + self._missing(height), width + self._missing(width)
 
-    def _prepared(self, images_NCHW: Tensor) -> Tensor:
+    def prepared(self, images_NCHW: Tensor) -> Tensor:
         """Normalised and padded."""
         scale = self.scale_1C11 / 255 if images_NCHW.dtype == torch.uint8 else self.scale_1C11
         x_NCHW = torch.addcmul(self.shift_1C11, images_NCHW.to(scale.dtype), scale)

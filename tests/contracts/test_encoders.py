@@ -267,7 +267,7 @@ def test_deprecated_names_of_smp_build_without_a_warning() -> None:
 
 
 def test_download_is_the_last_resort(monkeypatch: pytest.MonkeyPatch, resnet18_file: Path) -> None:
-    monkeypatch.setattr(weights_file, "_download", lambda name: pytest.fail("downloaded"))
+    monkeypatch.setattr(weights_file, "download", lambda name: pytest.fail("downloaded"))
     monkeypatch.setenv("SEGSUITE_WEIGHTS", str(resnet18_file.parent))
     local = resnet18_file.rename(resnet18_file.with_name("resnet18.safetensors"))
     assert build_encoder("resnet18", "imagenet").weights_file == local

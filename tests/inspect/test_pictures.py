@@ -118,7 +118,7 @@ def test_a_field_has_a_row_a_network_and_its_gridding(tmp_path: Path) -> None:
 
 def test_noise_is_normal_for_the_network() -> None:
     one = network("unet")
-    seen = [one._prepared(image) for image in noise(one, 2)]
+    seen = [one.prepared(image) for image in noise(one, 2)]
     assert torch.stack(seen).mean().item() == pytest.approx(0, abs=0.02)
     assert torch.stack(seen).std().item() == pytest.approx(1, abs=0.02)
 

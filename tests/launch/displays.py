@@ -25,7 +25,7 @@ def text(console: Console) -> str:
 
 def rendered(display: Display) -> str:
     with display.console.capture() as captured:
-        display.console.print(display._render())
+        display.console.print(display.rendered())
     return captured.get()
 
 

@@ -166,7 +166,7 @@ def test_no_time_is_foretold_from_nothing(experiment: Experiment) -> None:
     display = Display(Console(file=io.StringIO()))
     display.begin(experiment, finished=0)
     display.starts(experiment.trials[0])
-    assert display._left() == ""
+    assert display.time_left() == ""
 
 
 def test_the_time_left_is_that_of_the_trials_left_at_the_present_pace(experiment: Experiment, clock: Clock) -> None:
@@ -176,7 +176,7 @@ def test_the_time_left_is_that_of_the_trials_left_at_the_present_pace(experiment
     clock.now += 60
     display.ends(experiment.trials[0])
     display.starts(experiment.trials[1])
-    assert display._left() == ", 3 min 00 s left"
+    assert display.time_left() == ", 3 min 00 s left"
 
 
 def test_finished_trials_do_not_count_as_work_of_this_run(experiment: Experiment, clock: Clock) -> None:
@@ -186,7 +186,7 @@ def test_finished_trials_do_not_count_as_work_of_this_run(experiment: Experiment
     clock.now += 60
     display.ends(experiment.trials[2])
     display.starts(experiment.trials[3])
-    assert display._left() == ", 1 min 00 s left"
+    assert display.time_left() == ", 1 min 00 s left"
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_time_left_counts_all_workers(experiment: Experiment, clock: Clock) 
     clock.now += 60
     for trial in experiment.trials[:2]:
         display.ends(trial)
-    assert display._left() == ", 1 min 00 s left"
+    assert display.time_left() == ", 1 min 00 s left"
 
 
 def test_a_trial_that_another_launcher_took_is_no_work_of_this_run(experiment: Experiment, pipe: Console) -> None:

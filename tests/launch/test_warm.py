@@ -175,7 +175,7 @@ def test_a_forked_trial_outlives_its_pool_and_the_next_one_is_fresh(tmp_path: Pa
 def test_a_pool_that_has_imported_other_code_forks_nothing(tmp_path: Path) -> None:
     warnings: list[str] = []
     pool = Pool(warnings.append)
-    pool.ready, pool._code = True, {"segsuite/old.py": 1}
+    pool.ready, pool.code = True, {"segsuite/old.py": 1}
     assert pool.start(tmp_path, {}, (0, 1, 2)) is None
     (said,) = warnings
     assert said.startswith("no warm pool: the code of segsuite has changed since this run began")
@@ -230,13 +230,13 @@ def test_every_source_file_counts_as_code(monkeypatch: pytest.MonkeyPatch, tmp_p
     for name in ("__init__.py", "part/one.py"):
         (tmp_path / name).write_text("")
     monkeypatch.setattr(warm.segsuite, "__file__", str(tmp_path / "__init__.py"))
-    before = warm._code()
-    assert warm._code() == before
+    before = warm.code_state()
+    assert warm.code_state() == before
     os.utime(tmp_path / "part" / "one.py", ns=(1, 1))
-    after = warm._code()
+    after = warm.code_state()
     assert {path for path in before if before[path] != after[path]} == {str(tmp_path / "part" / "one.py")}
     (tmp_path / "part" / "two.py").write_text("")
-    assert warm._code() != after
+    assert warm.code_state() != after
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ if "segsuite.trial" in sys.orig_argv:
     of_gpus, FullyShardedDataParallel.__init__ = FullyShardedDataParallel.__init__, sharded
     without_copy, torch.Tensor.cpu = torch.Tensor.cpu, lambda *of, **options: without_copy(*of, **options).clone()
     segsuite.train.distributed.FSDPStrategy = OnCPUs
-    segsuite.config.ranks._check_sharded = lambda settings: None
+    segsuite.config.ranks.check_sharded = lambda settings: None
 """
 # Dropout needs random numbers of each rank's own; weights of 3 x 3 pixels have an order in memory.
 SHARDED: dict[str, Any] = {
@@ -45,7 +45,7 @@ SHARDED: dict[str, Any] = {
 @pytest.fixture(autouse=True, scope="module")
 def on_cpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranks, "_check_sharded", lambda settings: None)
+        patch.setattr(ranks, "check_sharded", lambda settings: None)
         patch.setenv("PYTHONPATH", customised(tmp_path_factory.mktemp("customised"), ON_CPUS))
         yield
 
