@@ -168,3 +168,12 @@ def test_where_a_step_spends_its_time_is_printed_and_nothing_is_left(tmp_path: P
     ]  # fmt: skip
     assert "images/s" in lines[-1]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "data check"])
+def test_a_wrong_root_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """Not once for each split and arm."""
+    data = "data={name: folder, root: ./no, classes: [a, b], images: '{split}/i/*.png', masks: '{split}/m/*.png'}"
+    assert main([*command.split(), str(write_experiment(tmp_path, **TWO_ARMS)), "--set", data]) == 2
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("there is no dataset folder") == 1
