@@ -86,21 +86,41 @@ def _digest(experiment: Experiment) -> str:
 def write_report(report: Report, folder: Path) -> Path:
     """Writes report.html, results.csv, report.json, table.tex, table.md and figures/*.json; returns the page's path.
 
-    The page comes last: who sees a new page finds the files beside it new as well.
+    The page comes last: who sees a new page finds the files beside it new as well. report.json comes first, since it
+    says which files are a report's: only those are replaced or removed. Raises ConfigError where another file is in the
+    way.
     """
     material, sections = report.material, report.sections
+    figures = {_figure_file(name): figure for name, figure in report.plotly_figures()}
+    own = _files_of_report(folder)
+    strangers = [name for name in (*BESIDE, REPORT, *figures) if name not in own and (folder / name).exists()]
+    if strangers:
+        raise ConfigError(
+            f"{strangers[0]} is there and is not of a report",
+            str(folder / strangers[0]),
+            "give another --out, or move it",
+        )
     atomic.make_folder(folder)
-    figures = report.plotly_figures()
-    for name, figure in figures:
-        atomic.write_json(folder / "figures" / f"{name}.json", figure)
-    written = {f"{name}.json" for name, _ in figures}
-    for old in (folder / "figures").glob("*.json"):
-        if old.name not in written:
-            old.unlink()
-    atomic.write_text(folder / "results.csv", results_csv(material.gathered))
     atomic.write_json(folder / "report.json", report_json(material, sections))
+    for name, figure in figures.items():
+        atomic.write_json(folder / name, figure)
+    for name in own - {*BESIDE, REPORT, *figures}:
+        (folder / name).unlink(missing_ok=True)
+    atomic.write_text(folder / "results.csv", results_csv(material.gathered))
     atomic.write_text(folder / "table.tex", table_tex(material))
     atomic.write_text(folder / "table.md", table_md(material))
     page = folder / REPORT
     atomic.write_text(page, report.page())
     return page
+
+
+def _figure_file(name: str) -> str:
+    return f"figures/{name}.json"
+
+
+def _files_of_report(folder: Path) -> set[str]:
+    """The files that the report in `folder` says it has, none where there is no report."""
+    figures = (read_json(folder / "report.json") or {}).get("figures")
+    if not isinstance(figures, dict):
+        return set()
+    return {REPORT, *BESIDE, *(_figure_file(name) for name in figures if "/" not in name)}

@@ -48,6 +48,33 @@ def test_out_is_the_folder_and_no_images_has_none(experiment: Experiment, tmp_pa
     assert "data:image/jpeg" not in (tmp_path / "docs" / "report.html").read_text(encoding="utf-8")
 
 
+def test_files_that_are_not_of_a_report_stay(
+    experiment: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "paper"
+    (out / "figures").mkdir(parents=True)
+    kept = {out / "figures" / "mine.json": "my figure", out / "notes.txt": "my notes"}
+    for path, text in kept.items():
+        path.write_text(text)
+    for _ in range(2):
+        assert main(["report", str(experiment.path), "--out", str(out)]) == 0
+    stale = out / "figures" / "of-before.json"
+    stale.write_text("{}")
+    listed = json.loads((out / "report.json").read_text())
+    (out / "report.json").write_text(json.dumps(listed | {"figures": listed["figures"] | {"of-before": "a caption"}}))
+    assert main(["report", str(experiment.path), "--out", str(out)]) == 0
+    assert not stale.exists()
+    assert {path: path.read_text() for path in kept} == kept
+
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.csv").write_text("my results")
+    capsys.readouterr()
+    assert main(["report", str(experiment.path), "--out", str(tmp_path / "other")]) == 2
+    assert "results.csv is there and is not of a report" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["results.csv"]
+    assert (tmp_path / "other" / "results.csv").read_text() == "my results"
+
+
 def test_a_report_of_other_settings_is_not_replaced(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     """Its trials have no results, and the page with the answer would have been lost."""
     assert main(["report", str(experiment.path)]) == 0
