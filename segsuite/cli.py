@@ -21,7 +21,7 @@ from segsuite.commands import (
     running,
     schema,
 )
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, ConfigError, SegsuiteError, nearest
+from segsuite.errors import EXIT_DONE, EXIT_NO_READER, EXIT_PREEMPTED, ConfigError, SegsuiteError, nearest
 
 EPILOG = """examples:
   segsuite run experiments/quickstart.yaml
@@ -53,9 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_PREEMPTED
     except BrokenPipeError:
-        # The reader of a pipe (`| head`) has what it wanted; what is left goes nowhere when Python ends.
+        # The reader of a pipe (`| head`) has what it wanted; what is left goes nowhere when Python ends. Not 0: a `run`
+        # that ends so has not done its work.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_DONE
+        return EXIT_NO_READER
 
 
 class _Parser(argparse.ArgumentParser):

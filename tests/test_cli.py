@@ -290,8 +290,8 @@ def test_no_command_but_run_imports_torch(call: Call, arguments: list[str]) -> N
     assert found.stderr.strip() == "[]"
 
 
-def test_a_closed_pipe_is_no_error(call: Call) -> None:
-    command = f'"{sys.executable}" -m segsuite schema | head -n 1'
+def test_a_closed_pipe_is_told_by_the_exit_code_alone(call: Call) -> None:
+    command = f'("{sys.executable}" -m segsuite schema; echo $? >&2) | head -n 1'
     environment = {"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"}
     found = subprocess.run(["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
-    assert (found.stdout, found.stderr) == ("{\n", "")
+    assert (found.stdout, found.stderr) == ("{\n", "141\n")
