@@ -48,6 +48,8 @@ def _logs(given: argparse.Namespace) -> int:
             path, read, lines = last, 0, Lines()
         read = _print_from(path, read, lines, ended or not given.follow)
         if not given.follow:
+            if read == 0:
+                _print_epochs(trial)
             return EXIT_DONE
         if ended:
             task = _task_of(experiment, trial)
@@ -58,6 +60,17 @@ def _logs(given: argparse.Namespace) -> int:
                 told = waits
                 print(f"[waiting for {trial.id}: {waits}]", file=sys.stderr, flush=True)
         time.sleep(LOOK_SECONDS)
+
+
+def _print_epochs(trial: "Trial") -> None:
+    """What there is to tell of a trial that printed nothing: on this machine its progress goes to the launcher."""
+    from segsuite.io import store
+    from segsuite.launch.log_lines import epoch_in_words
+
+    epochs = store.events(trial.folder)
+    print(f"{trial.id} has printed nothing" + ("; its epochs:" if epochs else f" and is {store.state(trial.folder)}"))
+    for event in epochs:
+        print(epoch_in_words({"epochs": trial.settings.train.epochs, **event}))
 
 
 def _task_of(experiment: "Experiment", trial: "Trial") -> "Task | None":

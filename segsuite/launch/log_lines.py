@@ -2,6 +2,7 @@
 
 import codecs
 import json
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -28,12 +29,15 @@ def _words(event: dict[str, Any]) -> str | None:
     phase = event["phase"]
     if phase == "warning":
         return f"warning: {event.get('warning')}"
-    if phase == "epoch":
-        parts = [f"epoch {event.get('epoch', 0) + 1} of {event.get('epochs')}"]
-        forms = (("step", "step {}"), ("loss", "loss {:.3f}"), ("miou", "val mIoU {:.3f}"), ("seconds", "{:.0f} s"))
-        parts += [form.format(event[key]) for key, form in forms if event.get(key) is not None]
-        return ", ".join(parts)
-    return None
+    return epoch_in_words(event) if phase == "epoch" else None
+
+
+def epoch_in_words(event: Mapping[str, Any]) -> str:
+    """An epoch of events.jsonl as a line."""
+    parts = [f"epoch {event.get('epoch', 0) + 1} of {event.get('epochs')}"]
+    forms = (("step", "step {}"), ("loss", "loss {:.3f}"), ("miou", "val mIoU {:.3f}"), ("seconds", "{:.0f} s"))
+    parts += [form.format(event[key]) for key, form in forms if event.get(key) is not None]
+    return ", ".join(parts)
 
 
 class Lines:

@@ -8,9 +8,10 @@ import pytest
 
 from segsuite.cli import main
 from segsuite.commands import status_text
+from segsuite.errors import SegsuiteError
 from segsuite.experiment import Trial, load
 from segsuite.launch.freeze import freeze
-from segsuite.launch.slurm import hold, queue
+from segsuite.launch.slurm import cancelled, hold, queue
 from segsuite.launch.status import Status
 from tests.launch.queues import RUNS, WAITS, Cluster
 from tests.reliability.trials import write_experiment
@@ -71,3 +72,15 @@ def test_what_was_cancelled_is_told_to_have_been(
     cluster.has("", WAITS)  # submitted again
     queue.forget_look(cluster.experiment.folder)
     assert Status(cluster.experiment).look()["trials"][1]["cancelled"] is None
+
+
+def test_a_cancellation_that_slurm_refuses_is_none(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster.has(RUNS, WAITS)
+
+    def refuse(words: list[str]) -> None:
+        raise SegsuiteError("scancel: error: Kill job error: Access/permission denied")
+
+    monkeypatch.setattr(queue, "call", lambda words, patience=0.0: cluster.lines)
+    monkeypatch.setattr(hold, "call", refuse)
+    assert main(["cancel", str(cluster.experiment.path)]) == 1
+    assert cancelled.read(cluster.experiment.folder) == {}

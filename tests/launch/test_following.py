@@ -164,3 +164,17 @@ def test_a_trial_that_died_before_it_began_is_explained(path: Path, capsys: pyte
     (trial.folder / "attempts.jsonl").write_text(json.dumps(attempt) + "\n")
     assert main(["why", str(path)]) == 0
     assert "why: it ended with exit code 127" in capsys.readouterr().out
+
+
+def test_logs_of_a_trial_that_printed_nothing_tell_its_epochs(
+    path: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = trials[1].folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log.txt").write_text("")
+    (folder / "events.jsonl").write_text('{"epoch": 0, "step": 6, "loss": 0.5, "miou": 0.25, "seconds": 3.2}\n')
+    assert main(["logs", str(path), trials[1].id]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == f"{trials[1].id} has printed nothing; its epochs:"
+    assert printed[1].startswith("epoch 1 of ")
+    assert printed[1].endswith(", step 6, loss 0.500, val mIoU 0.250, 3 s")

@@ -23,7 +23,7 @@ while case ${1:-} in -*) true ;; *) false ;; esac; do
     [ "${1#--export=}" != "$1" ] && export_all=${1#--export=}
     shift
 done
-[ "$export_all" = ALL ] || exec env -i PATH="$PATH" SEGSUITE_BEGUN="${SEGSUITE_BEGUN:-}" "$@"
+[ "$export_all" = ALL ] || exec env -i PATH="$PATH" "$@"
 type "$1" >/dev/null 2>&1 && exec "$@"
 echo "slurmstepd: error: execve(): $1: No such file or directory" >&2
 echo "srun: error: n1: task 0: Exited with exit code 2" >&2
@@ -35,9 +35,9 @@ echo "$*" >>FOLDER/scontrol.words
 PYTHON = """#!/bin/bash
 # In the place of python: the trial begins, and leaves what the test wants to know.
 [ "$3" = segsuite.launch.slurm.begun ] || exit 0
-touch "$SEGSUITE_BEGUN"
-env >"$5/environment"
-echo '{}' >"$5/result.json"
+touch "$4"
+env >"$6/environment"
+echo '{}' >"$6/result.json"
 """
 
 

@@ -73,6 +73,11 @@ def test_a_prologue_of_one_text_is_a_script_that_is_sourced(tmp_path: Path, monk
     assert profile(tmp_path, "prologue: $MINE/site.sh").site_words()[2:] == ["source", "/scratch/me/site.sh", "--"]
 
 
+def test_options_of_sbatch_may_have_their_values_behind_them(tmp_path: Path) -> None:
+    words = ("--constraint", "gpu&ib", "-C", "a b", "--nice=5", "-Hv", "--new-option", "value")
+    assert profile(tmp_path, f"sbatch: {list(words)}").sbatch == words
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -82,7 +87,16 @@ def test_a_prologue_of_one_text_is_a_script_that_is_sourced(tmp_path: Path, monk
         ("options: {output: x}", "the suite sets this itself"),
         ("options: {comment: [a, b]}", "options.comment: this is no number"),
         ("container: [--nv, image.sif]", "container: the first word, '--nv', must be a program"),
-        ("sbatch: [other.sh]", "sbatch: the first word, 'other.sh', must be an option"),
+        ("sbatch: [other.sh]", "sbatch: 'other.sh' is no option, and no value of the one before"),
+        ("sbatch: [--exclusive, other.sh]", "sbatch: 'other.sh' is no option"),
+        ("sbatch: [--comment=a, other.sh]", "sbatch: 'other.sh' is no option"),
+        ("sbatch: [-H, other.sh]", "sbatch: 'other.sh' is no option"),
+        ("sbatch: [--job-na=x]", "the suite sets --job-name itself"),
+        ("sbatch: [-HJx]", "the suite sets --job-name itself"),
+        ("sbatch: [-Mother]", "the suite sets --clusters itself"),
+        ("options: {clusters: other}", "the suite sets this itself"),
+        ("srun: [--export=NONE]", "the suite sets --export itself"),
+        ("account: 1e5", "account"),
         ("sbatch: [--array=3]", "the suite sets --array itself"),
         ("sbatch: [-J, mine]", "the suite sets --job-name itself"),
         ("sbatch: [--wrap, rm]", "the suite sets --wrap itself"),

@@ -99,7 +99,7 @@ def test_a_trial_takes_the_code_of_its_submission_where_it_is_submitted_from_the
         (tmp_path / name / "segsuite").mkdir(parents=True)
         (tmp_path / name / "segsuite" / "__init__.py").write_text(f"print({name!r})\n")
     shutil.copytree(REPOSITORY / "slurm", tmp_path / "copy" / "slurm", ignore=shutil.ignore_patterns("local-cluster"))
-    python = f'#!/bin/bash\ntouch "$SEGSUITE_BEGUN"\ncd {tmp_path}/checkout\n{sys.executable} -m segsuite\n'
+    python = f'#!/bin/bash\ntouch "$4"\ncd {tmp_path}/checkout\n{sys.executable} -m segsuite\n'
     write_program(node.folder / "python", python)
     node.run(node.table(), code=tmp_path / "copy")
     assert "copy\n" in node.log()
@@ -206,3 +206,54 @@ def test_the_report_has_modules_prologue_and_container(tmp_path: Path) -> None:
     found = (tmp_path / "found").read_text()
     assert "DEMO=loaded" in found
     assert "A=b\n" in found
+
+
+# In the place of python: it begins, then breaks on an import, the trial's and that of what looks at failures.
+WITHOUT_PACKAGES = """#!/bin/bash
+[ "$3" = segsuite.launch.slurm.begun ] && touch "$4"
+echo "ModuleNotFoundError: No module named 'cv2'" >&2
+exit 1
+"""
+
+
+def test_a_python_without_the_packages_is_a_failure_that_is_noted_and_holds_what_waits(tmp_path: Path) -> None:
+    node = Node(tmp_path, trials=4)
+    write_program(tmp_path / "python", WITHOUT_PACKAGES)
+    table = node.table()
+    assert [node.run(table, index) for index in (0, 1, 2)] == [1, 1, 1]
+    for trial in node.trials[:3]:
+        assert store.state(trial.folder) == "failed"
+        why = cause(trial.folder).reason
+        assert "the job ended with code 1 before the trial could say why" in why
+        assert "No module named 'cv2'" in why
+    held = hold.read(node.place.folder)
+    assert held is not None
+    assert held["reason"].startswith("3 trials failed in the same way")
+
+
+def test_what_a_trial_said_of_its_failure_stays_in_a_container_without_an_environment(tmp_path: Path) -> None:
+    node = Node(tmp_path, {"container": ["env", "-i", "PATH=/usr/bin:/bin"]})
+    write_program(
+        tmp_path / "python",
+        """#!/bin/bash
+[ "$3" = segsuite.launch.slurm.begun ] || exit 0
+touch "$4"
+sleep 0.1
+echo '{"kind": "NonFiniteError", "reason": "the loss became nan in epoch 12", "time": 1}' >"$6/failure.json"
+exit 1
+""",
+    )
+    assert node.run(node.table()) == 1
+    assert "the loss became nan in epoch 12" in cause(node.trials[0].folder).reason
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [("exit 0", "ended with code 0 before Python began"), ("kill -SEGV $$", "ended with code 139 before Python began")],
+)
+def test_a_program_that_is_no_python_is_a_failure(tmp_path: Path, program: str, said: str) -> None:
+    node = Node(tmp_path)
+    write_program(tmp_path / "python", f"#!/bin/bash\n{program}\n")
+    assert node.run(node.table()) != 0
+    assert said in cause(node.trials[0].folder).reason
+    assert store.state(node.trials[0].folder) == "failed"

@@ -211,7 +211,9 @@ def test_the_script_hands_on_each_word_as_it_is(word: str, tmp_path: Path) -> No
     (place.folder / trial).mkdir()
     srun = tmp_path / "programs" / "srun"
     srun.parent.mkdir()
-    srun.write_text(f"#!/bin/bash\nprintf '%s\\0' \"$@\" >'{tmp_path}/words'\ntouch \"$SEGSUITE_BEGUN\"\n")
+    srun.write_text(
+        f'#!/bin/bash\nprintf \'%s\\0\' "$@" >\'{tmp_path}/words\'\ntouch "${{@: -3:1}}" "${{@: -1}}/result.json"\n'
+    )
     srun.chmod(0o755)
     environment = {
         "PATH": f"{srun.parent}:/usr/bin:/bin", "SLURM_ARRAY_JOB_ID": "1", "SLURM_ARRAY_TASK_ID": "0",
@@ -222,8 +224,9 @@ def test_the_script_hands_on_each_word_as_it_is(word: str, tmp_path: Path) -> No
     done = subprocess.run(["bash", script, *words], env=environment, cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     found = (tmp_path / "words").read_text().split("\0")[:-1]
-    begun = ["-m", "segsuite.launch.slurm.begun", "segsuite.trial"]
-    assert found[-8:] == ["exec", word, "python", "-u", *begun, str(place.folder / trial)]
+    run = str(place.folder / trial)
+    begun = ["-m", "segsuite.launch.slurm.begun", f"{run}/begun", "segsuite.trial", run]
+    assert found[-9:] == ["exec", word, "python", "-u", *begun]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["an experiment", "programs", "words"]
 
 

@@ -1,10 +1,9 @@
-"""`python -m segsuite.launch.slurm.begun MODULE ARGUMENTS...`: notes that Python has begun, then is `python -m MODULE`.
+"""`python -m segsuite.launch.slurm.begun FILE MODULE ARGUMENTS...`: writes FILE, then is `python -m MODULE`.
 
-trial.sbatch waits for the file that SEGSUITE_BEGUN names: without it the site's own words (modules, container, python)
-are to blame. It is written before anything large is imported.
+trial.sbatch looks for the file: without it the site's own words (modules, container, python) are to blame. It is
+written before anything large is imported. An argument and not a variable: some containers pass on no environment.
 """
 
-import os
 import runpy
 import sys
 from pathlib import Path
@@ -12,9 +11,7 @@ from pathlib import Path
 
 def main() -> None:
     """Writes the file, and runs the module in this process."""
-    mark = os.environ.pop("SEGSUITE_BEGUN", None)
-    if mark is not None:
-        Path(mark).touch()
+    Path(sys.argv.pop(1)).touch()
     module = sys.argv.pop(1)
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

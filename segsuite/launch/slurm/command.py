@@ -40,7 +40,10 @@ def clean(environment: Mapping[str, str]) -> dict[str, str]:
     def stays(key: str) -> bool:
         if key in KEPT:
             return True
-        return not (key == "WANDB_SERVICE" or OF_READING.match(key) or (in_a_job and OF_A_JOB.match(key)))
+        # squeue does not read the second: what went to another cluster would be submitted again.
+        return not (
+            key in ("WANDB_SERVICE", "SBATCH_CLUSTERS") or OF_READING.match(key) or (in_a_job and OF_A_JOB.match(key))
+        )
 
     return {key: value for key, value in environment.items() if stays(key)}
 

@@ -91,12 +91,12 @@ def cancel(place: Place, chosen: Sequence[Task], tasks: Sequence[Task], for_good
     """Cancels `chosen` of all `tasks`: an array by its number when all its tasks are chosen, so that words are few.
     `for_good`: it is a person's wish, and recorded as such."""
     left = set(tasks) - set(chosen)
-    if for_good:
-        cancelled.record(place, chosen)  # first: what is killed may be looked at the next moment
     partly = {task.job for task in left}
     if chosen:
         call(["scancel", *dict.fromkeys(task.id if task.job in partly else task.job for task in chosen)])
         forget_look(place.folder)
+    if for_good:
+        cancelled.record(place, chosen)  # now that SLURM has taken it
     if not any(task.is_held for task in left):
         _file(place.folder).unlink(missing_ok=True)
 

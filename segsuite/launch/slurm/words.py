@@ -11,7 +11,7 @@ from segsuite.errors import unknown_name
 
 def _as_text(value: Any) -> Any:
     """A number where a word is wanted: accounts and projects are often called by one."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _time(value: Any) -> Any:
@@ -47,7 +47,7 @@ FLAGS = (
 PERHAPS = ("exclusive", "get-user-env", "nice", "no-kill")
 """Options with or without one: `true`, or the value."""
 VALUES = (
-    "acctg-freq", "batch", "bb", "begin", "cluster-constraint", "clusters", "comment", "core-spec", "cores-per-socket",
+    "acctg-freq", "batch", "bb", "begin", "cluster-constraint", "comment", "core-spec", "cores-per-socket",
     "cpu-freq", "cpus-per-gpu", "deadline", "delay-boot", "distribution", "exclude", "export", "extra-node-info",
     "gid", "gpu-bind", "gpu-freq", "gpus", "gpus-per-socket", "gpus-per-task", "gres-flags", "hint", "licenses",
     "mail-type", "mail-user", "mcs-label", "mem-bind", "mem-per-cpu", "mem-per-gpu", "mincpus", "network", "nodefile",
@@ -57,13 +57,15 @@ VALUES = (
 )  # fmt: skip
 """Options that take a value."""
 OURS = (
-    "array", "chdir", "dependency", "error", "input", "job-name", "kill-on-invalid-dep", "nodes", "ntasks",
+    "array", "chdir", "clusters", "dependency", "error", "input", "job-name", "kill-on-invalid-dep", "nodes", "ntasks",
     "ntasks-per-node", "open-mode", "output", "parsable", "test-only", "wait", "wrap",
 )  # fmt: skip
 """Options of sbatch that the suite sets itself, and by which it finds its jobs again."""
-OURS_IN_SHORT = {"a": "array", "D": "chdir", "d": "dependency", "e": "error", "i": "input", "J": "job-name",
-                 "N": "nodes", "n": "ntasks", "o": "output", "W": "wait"}  # fmt: skip
-OF_SRUN = ("kill-on-bad-exit", "multi-prog", "ntasks", "ntasks-per-node", "nodes", "wait")
+OURS_IN_SHORT = {"a": "array", "D": "chdir", "M": "clusters", "d": "dependency", "e": "error", "i": "input",
+                 "J": "job-name", "N": "nodes", "n": "ntasks", "o": "output", "W": "wait"}  # fmt: skip
+FLAGS_IN_SHORT = "HhkOQsuvVXZ"
+"""Options of one letter without a value, after which another may stand in the same word."""
+OF_SRUN = ("export", "kill-on-bad-exit", "multi-prog", "ntasks", "ntasks-per-node", "nodes", "wait")
 """Those of srun."""
 
 
@@ -107,16 +109,27 @@ def option_words(options: dict[str, Any]) -> list[str]:
     ]
 
 
+def _takes_a_word(option: str) -> bool:
+    """Whether the word behind an option is its value: what sbatch took for its script otherwise."""
+    if option.startswith("--"):
+        return "=" not in option and option[2:] not in (*FLAGS, *PERHAPS)
+    return len(option) == 2 and option[0] == "-" and option[1] not in FLAGS_IN_SHORT
+
+
 def check_words(program: str, words: tuple[str, ...], ours: tuple[str, ...]) -> tuple[str, ...]:
-    """Words for `program` that begin with an option, and with none that the suite sets itself. Raises ValueError."""
-    if words and not words[0].startswith("-"):
-        raise ValueError(f"{program}: the first word, {words[0]!a}, must be an option, not a script")
-    for word in words:
-        if word == "--" or word == "-":
-            raise ValueError(f"{program}: {word} ends the options")
-        name = word[2:].partition("=")[0] if word.startswith("--") else ""
-        short = OURS_IN_SHORT.get(word[1:2], "") if re.match(r"-[A-Za-z]", word) else ""
-        for found in (name, short):
-            if found in ours:
-                raise ValueError(f"{program}: the suite sets --{found} itself, and finds its jobs again by it")
+    """Words for `program`: options with their values, and none that the suite sets itself, by whatever short form
+    sbatch takes it. Raises ValueError."""
+    exact = {*FLAGS, *PERHAPS, *VALUES}
+    for before, word in zip(("", *words), words, strict=False):
+        if not word.startswith("-") and _takes_a_word(before):
+            continue
+        if not word.startswith("-") or word in ("-", "--"):
+            raise ValueError(f"{program}: {word!a} is no option, and no value of the one before")
+        if word.startswith("--"):
+            name = word[2:].partition("=")[0]
+            found = [one for one in ours if one == name or (one.startswith(name) and name not in exact)]
+        else:
+            found = [one for one in (OURS_IN_SHORT.get(word[1:].lstrip(FLAGS_IN_SHORT)[:1]),) if one in ours]
+        if found:
+            raise ValueError(f"{program}: {word!a}: the suite sets --{found[0]} itself, and finds its jobs again by it")
     return words
