@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from segsuite.commands.experiments import on_experiment
+from segsuite.commands.experiments import on_experiment, tell_elsewhere
 from segsuite.commands.printing import print_rows
 from segsuite.errors import EXIT_DONE
 
@@ -21,7 +21,9 @@ def _clean(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
     from segsuite.trial.clean import leftovers
 
-    found = list(leftovers(load(given.experiment, given.overrides), given.old, given.caches))
+    experiment = load(given.experiment, given.overrides)
+    tell_elsewhere(experiment)
+    found = list(leftovers(experiment, given.old, given.caches))
     if not found:
         print("nothing to free")
         return EXIT_DONE

@@ -1,6 +1,7 @@
 """What all commands on an experiment take: its YAML, settings to override, and trials by name."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,3 +61,12 @@ def trial_called(experiment: "Experiment", wish: str) -> "Trial":
         ids = ", ".join(trial.id for trial in found[:9])
         raise ConfigError(f"the arm '{wish}' has {len(found)} trials", str(experiment.path), f"give an id: {ids}")
     return found[0]
+
+
+def tell_elsewhere(experiment: "Experiment") -> None:
+    """Says on standard error that the experiment's trials seem to lie in another folder, where they do."""
+    from segsuite.launch.notes import elsewhere
+
+    there = elsewhere(experiment)
+    if there is not None:
+        print(f"note: {there}", file=sys.stderr)

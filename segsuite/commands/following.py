@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segsuite.commands.experiments import TRIALS_HELP, on_experiment, trial_called, trials_called
+from segsuite.commands.experiments import TRIALS_HELP, on_experiment, tell_elsewhere, trial_called, trials_called
 from segsuite.errors import EXIT_DONE
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def _logs(given: argparse.Namespace) -> int:
     from segsuite.launch.log_lines import Lines
 
     experiment = load(given.experiment, given.overrides)
+    tell_elsewhere(experiment)
     trial, path, read, told = trial_called(experiment, given.trial), Path(), 0, ""
     lines = Lines()
     while True:
@@ -105,6 +106,7 @@ def _why(given: argparse.Namespace) -> int:
     from segsuite.launch.slurm.view import view
 
     experiment = load(given.experiment, given.overrides)
+    tell_elsewhere(experiment)
     if given.trial is not None:
         trials = trials_called(experiment, given.trial)
     else:

@@ -33,10 +33,14 @@ def _options(report: argparse.ArgumentParser) -> None:
 
 def _report(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
+    from segsuite.launch.notes import elsewhere
     from segsuite.report.command import Wishes, report
 
     wishes = Wishes(given.out, not given.no_images, given.figures, given.open, given.serve, given.port)
-    report(load(given.experiment, given.overrides), wishes)
+    experiment = load(given.experiment, given.overrides)
+    if (there := elsewhere(experiment)) is not None:  # a page without an answer, in a new folder, helps nobody
+        raise there
+    report(experiment, wishes)
     return EXIT_DONE
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from segsuite.commands.experiments import TRIALS_HELP, on_experiment, tell_changes, trials_called
+from segsuite.commands.experiments import TRIALS_HELP, on_experiment, tell_changes, tell_elsewhere, trials_called
 from segsuite.commands.printing import print_rows, show
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError, SegsuiteError
 
@@ -163,14 +163,11 @@ def _check(experiment: "Experiment", console: Any, chosen: Sequence["Trial"] | N
     from segsuite.launch.check_plan import problems
     from segsuite.launch.data_changes import changes, seen_data
     from segsuite.launch.freeze import check_writable
-    from segsuite.launch.notes import elsewhere
 
     states = {trial.id: store.state(trial.folder) for trial in experiment.trials}
     trials = [trial for trial in chosen or experiment.trials if states[trial.id] != "finished"]
     tell_changes(experiment)
-    there = elsewhere(experiment)
-    if there is not None:
-        print(f"note: {there}", file=sys.stderr)
+    tell_elsewhere(experiment)
     found = changes(experiment, seen_data(experiment.trials, states, sys.maxsize), sys.maxsize)
     if found and trials:
         # What they would learn could be compared with nothing that is there.

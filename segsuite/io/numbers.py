@@ -1,17 +1,16 @@
 """Numbers as people write them, without an exponent."""
 
+from decimal import Decimal
+
 
 def significant(value: float, digits: int = 2) -> str:
     """`value` to so many significant digits; whole numbers keep theirs.
 
-    >>> significant(99.7), significant(0.000123), significant(1234.5, 3), significant(12.0, 3)
-    ('100', '0.00012', '1234', '12')
+    >>> significant(99.7), significant(0.000123), significant(1234.5, 3), significant(12.0, 3), significant(12.7, 3)
+    ('100', '0.00012', '1234', '12', '12.7')
     """
-    rounded = float(f"{value:.{digits}g}")
-    if abs(rounded) >= 10**digits:
-        return f"{value:.0f}"
-    text = f"{rounded:.15f}".rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    rounded = Decimal(f"{value:.{digits}g}")
+    return f"{value:.0f}" if abs(rounded) >= 10**digits else f"{rounded if rounded else Decimal(0):f}"
 
 
 def percent(share: float, digits: int = 2) -> str:

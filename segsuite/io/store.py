@@ -79,7 +79,7 @@ def events(folder: Path) -> list[dict[str, Any]]:
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     for line in lines:
         try:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from segsuite.errors import SegsuiteError
+from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.experiment import Experiment
 from segsuite.launch.data_changes import Fingerprints, changes
 
@@ -14,7 +14,7 @@ def notes(experiment: Experiment, seen: Fingerprints) -> list[SegsuiteError]:
     return [*([there] if there is not None else []), *changes(experiment, seen)]
 
 
-def elsewhere(experiment: Experiment) -> SegsuiteError | None:
+def elsewhere(experiment: Experiment) -> ConfigError | None:
     """A note when no trial has a folder here, but a relative runs_root holds this experiment beside or above its YAML:
     the command was called in another folder then."""
     root = Path(str(experiment.composed.values.get("runs_root", "runs")))
@@ -24,7 +24,7 @@ def elsewhere(experiment: Experiment) -> SegsuiteError | None:
     for above in yaml.parents:
         other = above / root / experiment.name
         if other.is_dir():
-            return SegsuiteError(
+            return ConfigError(
                 f"no trial of this experiment is in {experiment.folder}, but there are some in {other}",
                 f"runs_root: {root}, which begins at the folder where the command is called",
                 f"call it in {above}, or set runs_root to an absolute path",

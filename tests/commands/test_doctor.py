@@ -40,6 +40,12 @@ def test_a_good_folder_is_found_good_and_left_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_the_way_of_the_folder_is_found(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (found,) = check_folder(tmp_path / "file" / "runs")
+    assert (found.level, found.found) == ("problem", f"{tmp_path / 'file'} is a file")
+
+
 def test_names_that_two_processes_can_both_create_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "win", lambda _: list(range(neighbour.NAMES)))  # as a file system that lets both
     assert levels(list(check_folder(tmp_path)))["exclusive names"] == "problem"

@@ -14,6 +14,7 @@ from segsuite.io.numbers import percent, significant
 def test_a_number_has_no_exponent_and_is_right_to_its_digits(value: float, digits: int) -> None:
     text = significant(value, digits)
     assert re.fullmatch(r"\d+(\.\d+)?", text)
+    assert len(text.replace(".", "").lstrip("0")) <= max(digits, len(f"{value:.0f}"))  # no 12.699999999999999
     assert abs(float(text) - value) <= 0.5 * value * 10 ** (1 - digits) * (1 + 1e-9)
 
 

@@ -29,7 +29,12 @@ SHARED = ("nfs", "lustre", "gpfs", "beegfs", "ceph", "panfs", "wekafs", "gluster
 
 def check_folder(folder: Path, trials: int = 1) -> Iterator[Check]:
     """`folder`: of an experiment, or runs_root; it need not exist. `trials`: those that still have no result."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+    above = (folder.absolute(), *folder.absolute().parents)
+    there = next(path for path in above if path.is_dir())
+    in_the_way = next((path for path in above if path.exists() and not path.is_dir()), None)
+    if in_the_way is not None:
+        yield problem("runs folder", f"{in_the_way} is a file", "choose another: --set runs_root=FOLDER")
+        return
     try:
         probe = Path(tempfile.mkdtemp(dir=there, prefix=".doctor-"))
     except OSError as error:
