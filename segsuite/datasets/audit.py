@@ -35,7 +35,8 @@ class Audit:
     `pixels` (C,) int64 pixels of each class; `void_pixels`; `presence` (N, C) bool: image n has class c;
     `sizes` (N, 2) int64 height and width, 0 where reading failed; `problems`: one error for each sample that
     cannot be used; `depths`: of the image files, how many have each and where the first is; `limits`: lowest and
-    highest value in 0..1 of the images of more than 8 bits, if no value_range says what becomes 0 and 1.
+    highest value in 0..1 of the images of more than 8 bits, if no value_range says what becomes 0 and 1;
+    `outside_range`: the value_range that no value of any image lies in, if it is so.
     """
 
     split: str
@@ -48,6 +49,7 @@ class Audit:
     problems: tuple[DataError, ...] = ()
     depths: Mapping[Depth, Found] = field(default_factory=dict)
     limits: tuple[float, float] | None = None
+    outside_range: tuple[float, float] | None = None
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -74,12 +76,15 @@ def audit(dataset: SegmentationDataset, progress: Progress | None = None) -> Aud
     problems: list[DataError] = []
     depths: dict[Depth, Found] = {}
     limits: tuple[float, float] | None = None
+    outside_range = dataset.value_range
     for i in range(total):
         try:
             image, label = dataset.read(i)
             depth = dataset.depth(i)
             count, first, place = depths.get(depth, (0, i, dataset.place(i)))
             depths[depth] = Found(count + 1, first, place)
+            if outside_range is not None and bool(((image > 0) & (image < 1)).any()):
+                outside_range = None
             if image.dtype != np.uint8 and dataset.value_range is None:
                 low, high = limits or (1.0, 0.0)
                 limits = min(low, float(image.min())), max(high, float(image.max()))
@@ -107,6 +112,7 @@ def audit(dataset: SegmentationDataset, progress: Progress | None = None) -> Aud
         tuple(problems),
         depths,
         limits,
+        outside_range if depths else None,
     )
 
 

@@ -9,7 +9,7 @@ from segsuite.errors import DataError
 
 def inconsistencies(audits: Sequence[Audit]) -> list[DataError]:
     """All that is wrong with the splits of one dataset: unlike scales, an unused half of the scale, only void."""
-    return [*_unlike_depths(audits), *_dark(audits), *_void(audits)]
+    return [*_unlike_depths(audits), *_dark(audits), *_outside_range(audits), *_void(audits)]
 
 
 def depths_of(audits: Sequence[Audit]) -> dict[Depth, Found]:
@@ -57,6 +57,18 @@ def _dark(audits: Sequence[Audit]) -> Iterator[DataError]:
         found.place,
         f"Set data.value_range: [0, {upper}], or [0, {depth.full:.0f}] if they are to stay so dark.",
     )
+
+
+def _outside_range(audits: Sequence[Audit]) -> Iterator[DataError]:
+    for audit in audits:
+        if audit.outside_range is not None:
+            low, high = audit.outside_range
+            yield DataError(
+                f"no value of the images of split {audit.split} lies within data.value_range [{low:g}, {high:g}]: they "
+                "would be nothing but black and white",
+                next(iter(audit.depths.values())).place,
+                "Set data.value_range to the raw values that are to become black and white.",
+            )
 
 
 def _void(audits: Sequence[Audit]) -> Iterator[DataError]:

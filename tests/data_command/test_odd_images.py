@@ -128,3 +128,14 @@ def test_ids_of_few_bits_are_not_stretched(bits: int, count: int) -> None:
     )
     png(Path("m.png"), [packed], count, bits, 0)
     np.testing.assert_array_equal(read_mask(Path("m.png")), [list(range(count))])
+
+
+@pytest.mark.usefixtures("in_a_folder")
+@pytest.mark.parametrize(("value_range", "code"), [("[5000, 6000]", 2), ("[-20, -10]", 2), ("[100, 200]", 0)])
+def test_a_range_that_no_value_lies_in_is_refused(
+    value_range: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tree(values_to(4095))
+    found, told = called(capsys, "data", "check", written(more=f"  value_range: {value_range}\n"))
+    assert found == code
+    assert ("no value of the images of split train lies within data.value_range" in told) == (code == 2)
