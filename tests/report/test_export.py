@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from segsuite.experiment import Experiment
-from segsuite.io import store
+from segsuite.io import atomic, store
 from segsuite.report.build import build_report, write_report
 from segsuite.report.export import latex, markdown
 from segsuite.stats import compare
@@ -73,8 +73,12 @@ def test_the_same_runs_make_the_same_files(experiment: Experiment, tmp_path: Pat
 
 
 def test_a_figure_that_is_no_more_is_removed(experiment: Experiment, tmp_path: Path) -> None:
-    (tmp_path / "figures").mkdir()
+    write_report(build_report(experiment), tmp_path)
     (tmp_path / "figures" / "old.json").write_text("{}", encoding="utf-8")
+    listed = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    atomic.write_json(
+        tmp_path / "report.json", listed | {"figures": listed["figures"] | {"old": "of the report before"}}
+    )
     write_report(build_report(experiment), tmp_path)
     assert not (tmp_path / "figures" / "old.json").exists()
 
