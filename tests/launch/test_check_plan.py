@@ -68,6 +68,13 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
         "loss.terms.1.class_weights has 1 numbers, the dataset 2 classes",
         "loss:",
     ),
+    "weights of nothing but 0": ({"loss": "{class_weights: [0, 0]}"}, "class_weights: all numbers are 0", "loss:"),
+    "alpha of nothing but 0": ({"loss": "{name: focal, alpha: [0, 0.0]}"}, "loss.alpha: all numbers are 0", "loss:"),
+    "pixel counts of nothing but 0 in a sum": (
+        {"loss": "{name: sum, terms: [{name: class_balanced_cross_entropy, pixel_counts: [0, 0]}]}"},
+        "loss.terms.0.pixel_counts: all numbers are 0",
+        "loss:",
+    ),
     "pixel counts": (
         {"loss": "{name: logit_adjusted_cross_entropy, pixel_counts: [5]}"},
         "loss.pixel_counts has 1 numbers",
