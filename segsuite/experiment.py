@@ -11,7 +11,7 @@ from typing import Any
 from segsuite.arms import Point, changes_of, expand, find_baseline
 from segsuite.composition import EXPERIMENT_KEYS, Composed, compose
 from segsuite.config import TrialSettings, trial_id, validate
-from segsuite.errors import ConfigError, Problems, unknown_name
+from segsuite.errors import ConfigError, Problems, plural, unknown_name
 from segsuite.io.names import check_slug
 from segsuite.io.paths import expanded
 
@@ -48,14 +48,6 @@ class Experiment:
     def size(self) -> str:
         """Arms and seeds as one says them: `1 arm x 3 seeds`."""
         return f"{plural(len(self.arms), 'arm')} x {plural(len(self.seeds), 'seed')}"
-
-
-def plural(count: int, noun: str) -> str:
-    """
-    >>> plural(1, "trial"), plural(2, "trial")
-    ('1 trial', '2 trials')
-    """
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
