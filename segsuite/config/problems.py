@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from segsuite.config.base import models_in
-from segsuite.config.sentences import expectation, must_be, sentence, shown
+from segsuite.config.sentences import expectation, must_be, sentence, shown, written
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.models import MODELS
 
@@ -111,9 +111,9 @@ def _problem(
         named = " with a name" if one.path in (("data",), ("model",)) else ""
         return f"{name} must be a mapping{named}, not {shown(one.value)}", place
     if one.kind in ("union_tag_invalid", "union_tag_not_found"):
-        return _tag(one, where)
+        return _tag(one, where, settings)
     if one.kind == "literal_error":
-        return f"{start}{unknown_name('value', str(one.value), _words(one))}", place
+        return f"{start}{unknown_name('value', written(one.value), _words(one))}", place
     if one.kind in ("unknown_name", "value_error"):  # our own words
         message = one.message.removeprefix("Value error, ")
         ours = one.kind == "unknown_name" or isinstance(one.value, dict | list | tuple)
@@ -131,25 +131,32 @@ def _words(one: _Found) -> list[str]:
     return [word.strip(" '") for word in str(one.context.get("expected", "")).replace(" or ", ", ").split(",")]
 
 
-def _tag(one: _Found, where: Callable[[KeyPath], str]) -> tuple[str, str]:
+def _tag(one: _Found, where: Callable[[KeyPath], str], settings: type[BaseModel]) -> tuple[str, str]:
     """A section whose name says which settings it takes, with a name that is missing or unknown."""
     valid = [tag.strip(" '") for tag in str(one.context.get("expected_tags", "")).split(",") if tag]
+    if not valid:  # a name that is no text has no tag, and pydantic then lists none
+        valid = [tag for model in _models_at(one.location, settings) for tag in _tags(model)]
     valid = sorted(MODELS) if one.path == ("model",) else valid
     given = one.value.get("name") if isinstance(one.value, dict) else None
     if given is None:
         names = f": one of {', '.join(valid)}" if valid else ""
         return f"{one.name} must be a mapping with a name{names}", where(one.path)
-    return f"{one.name}.name: {unknown_name(one.name, str(given), valid)}", where((*one.path, "name"))
+    kind = one.name if len(one.path) == 1 else "name"
+    return f"{one.name}.name: {unknown_name(kind, written(given), valid)}", where((*one.path, "name"))
 
 
 def _valid_keys(location: KeyPath, settings: type[BaseModel]) -> list[str]:
-    """The keys of the section at pydantic's `location`, which holds the tags of unions too."""
+    return [key for model in _models_at(location, settings) for key in model.model_fields]
+
+
+def _models_at(location: KeyPath, settings: type[BaseModel]) -> list[type[BaseModel]]:
+    """What the section at pydantic's `location`, which holds the tags of unions too, may be."""
     models: list[type[BaseModel]] = [settings]
     for part in location:
         fields = [model.model_fields[part] for model in models if isinstance(part, str) and part in model.model_fields]
         inside = [model for field in fields for model in models_in(field.annotation)]
         models = inside or [model for model in models if part in _tags(model)] or models
-    return [key for model in models for key in model.model_fields]
+    return models
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from segsuite.yaml_io import in_line
+
 # pydantic's kinds of errors that say which type a value must have.
 EXPECTED = {
     "bool_type": "true or false",
@@ -84,6 +86,15 @@ def shown(value: Any) -> str:
         keys = ", ".join(map(str, value))
         return f"a mapping ({keys[:80]})" if keys else "an empty mapping"
     return json.dumps(value, default=str)[:120]
+
+
+def written(value: Any) -> str:
+    """A value as YAML writes it, text without quotes.
+
+    >>> written("a"), written(True), written([None])
+    ('a', 'true', '[null]')
+    """
+    return value if isinstance(value, str) else in_line(value)
 
 
 def _plain(value: Any) -> str:

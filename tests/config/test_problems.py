@@ -127,6 +127,10 @@ def test_no_wrong_value_of_any_key_of_a_site_profile_is_told_in_pydantics_words(
             "the highest above 0, not [0, 0]",
         ),
         ({"loss": {"class_weights": {"rule": "log", "clip": [2, 1]}}}, "the highest above 0, not [2, 1]"),
+        ({"train": {"precision": True}}, "train.precision: unknown value 'true'; valid: auto"),
+        ({"model": {"name": "unet", "match": [None]}}, "model.match: unknown value '[null]'; valid: multiply_adds"),
+        ({"loss": {"name": True}}, "loss.name: unknown loss 'true'; valid: boundary, boundary_weighted_cross"),
+        ({"loss": {"name": "sum", "terms": [{"name": 5}]}}, "loss.terms.0.name: unknown name '5'; valid: boundary"),
         ({"loss": 5}, "loss must be a mapping, not 5"),
         ({"execution": {"workers": "two"}}, "execution.workers must be a whole number or auto, not the text 'two'"),
         ({"execution": {"workers": "5"}}, "must be a whole number or auto, not the text '5': remove the quotes"),
@@ -136,6 +140,12 @@ def test_no_wrong_value_of_any_key_of_a_site_profile_is_told_in_pydantics_words(
 )
 def test_a_wrong_value_is_told_with_what_it_must_be(values: dict[str, Any], sentence: str) -> None:
     assert sentence in told(**values)
+
+
+def test_one_class_that_is_a_list_is_no_name_to_write() -> None:
+    what = told(data={"name": "folder", "root": "d", "classes": [["a", "b"]]})
+    assert 'data.classes.0 must be text, not ["a", "b"]' in what
+    assert "binary mask" not in what
 
 
 def test_a_setting_of_several_types_is_told_once() -> None:
