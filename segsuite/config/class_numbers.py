@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segsuite.errors import ConfigError, unknown_name
+from segsuite.errors import ConfigError, plural, unknown_name
 
 ONE_A_CLASS = ("class_weights", "alpha", "pixel_counts")
 """Settings that may be a list of one number a class. The Tversky loss has an alpha too, which is one number."""
@@ -16,7 +16,7 @@ def check_class_numbers(loss: Mapping[str, Any], classes: Sequence[str], prefix:
         numbers = loss.get(key)
         if isinstance(numbers, Sequence) and not isinstance(numbers, str) and len(numbers) != len(classes):
             raise ConfigError(
-                f"loss.{prefix}{key} has {len(numbers)} numbers, the dataset {len(classes)} classes",
+                f"loss.{prefix}{key} has {plural(len(numbers), 'number')}, the dataset {plural(len(classes), 'class')}",
                 advice=f"give one number for each of: {', '.join(classes)}",
             )
         if isinstance(numbers, Sequence) and not isinstance(numbers, str) and not any(numbers):

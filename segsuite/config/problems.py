@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from segsuite.config.base import models_in
 from segsuite.config.sentences import expectation, must_be, sentence, shown, written
-from segsuite.errors import ConfigError, unknown_name
+from segsuite.errors import ConfigError, plural, unknown_name
 from segsuite.models import MODELS
 
 KeyPath = tuple[str | int, ...]
@@ -104,7 +104,7 @@ def _problem(
         keys = _valid_keys(one.location[:-1], settings)
         return (f"{section}: " if section else "") + unknown_name("key", key, keys), place
     if one.kind == "missing" and one.missing.isdecimal():
-        return f"{name} needs at least {int(one.missing) + 1} values, not {shown(one.value)}", place
+        return f"{name} needs at least {plural(int(one.missing) + 1, 'value')}, not {shown(one.value)}", place
     if one.kind == "missing":
         return f"{'.'.join(filter(None, (name, one.missing)))} is required", place
     if one.kind in ("model_type", "model_attributes_type", "dict_type"):

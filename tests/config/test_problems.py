@@ -131,6 +131,7 @@ def test_no_wrong_value_of_any_key_of_a_site_profile_is_told_in_pydantics_words(
         ({"model": {"name": "unet", "match": [None]}}, "model.match: unknown value '[null]'; valid: multiply_adds"),
         ({"loss": {"name": True}}, "loss.name: unknown loss 'true'; valid: boundary, boundary_weighted_cross"),
         ({"loss": {"name": "sum", "terms": [{"name": 5}]}}, "loss.terms.0.name: unknown name '5'; valid: boundary"),
+        ({"loss": {"name": "unified_focal", "rare_classes": []}}, "rare_classes needs at least 1 value, not []"),
         ({"loss": 5}, "loss must be a mapping, not 5"),
         ({"execution": {"workers": "two"}}, "execution.workers must be a whole number or auto, not the text 'two'"),
         ({"execution": {"workers": "5"}}, "must be a whole number or auto, not the text '5': remove the quotes"),

@@ -62,10 +62,10 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "no split at all": ({"data": FOLDER.replace("{split}", "*")}, "folder's split is given nowhere", "name: folder"),
     "weights of another number": ({"loss": "{class_weights: [1, 2, 3]}"}, "class_weights has 3 numbers", "loss:"),
-    "alpha of another number": ({"loss": "{name: focal, alpha: [1]}"}, "loss.alpha has 1 numbers", "loss:"),
+    "alpha of another number": ({"loss": "{name: focal, alpha: [1]}"}, "loss.alpha has 1 number", "loss:"),
     "weights in a sum": (
         {"loss": "{name: sum, terms: [{name: cross_entropy}, {name: dice, class_weights: [1]}]}"},
-        "loss.terms.1.class_weights has 1 numbers, the dataset 2 classes",
+        "loss.terms.1.class_weights has 1 number, the dataset 2 classes",
         "loss:",
     ),
     "weights of nothing but 0": ({"loss": "{class_weights: [0, 0]}"}, "class_weights: all numbers are 0", "loss:"),
@@ -77,7 +77,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "pixel counts": (
         {"loss": "{name: logit_adjusted_cross_entropy, pixel_counts: [5]}"},
-        "loss.pixel_counts has 1 numbers",
+        "loss.pixel_counts has 1 number",
         "loss:",
     ),
     "a rare class": ({"loss": "{name: unified_focal, rare_classes: [c]}"}, "class in loss.rare_classes 'c'", "loss:"),
