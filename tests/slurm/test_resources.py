@@ -99,4 +99,4 @@ def test_what_is_wrong_in_an_entry_is_told_with_its_line(entry: str, said: str, 
     with pytest.raises(ConfigError) as caught:
         read_profile(str(tmp_path / "site.yaml"))
     assert said in caught.value.what
-    assert "site.yaml:" in caught.value.where
+    assert caught.value.where.endswith("site.yaml:3")

@@ -1,6 +1,7 @@
 """Site profiles: what a cluster wants to be told, as sbatch options. slurm/profiles/*.yaml; chosen by --profile."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -246,7 +247,8 @@ def read_profile(name: str | None) -> tuple[str, Profile]:
     try:
         return path.stem, Profile.model_validate(frozen(source.value), strict=True)
     except ValidationError as error:
-        raise ConfigError.of(problems_of(error, source.value, source.where, Profile, _advice)) from None
+        found = problems_of(error, source.value, source.where, Profile, _advice)
+        raise ConfigError.of(_at_its_entry(one, source) for one in found) from None
 
 
 def _put_in_profiles(source: yaml_io.Source) -> None:
@@ -260,6 +262,13 @@ def _put_in_profiles(source: yaml_io.Source) -> None:
                 raise ConfigError(f"resources.{at}.profile {must_be(['text'], name)}", where, advice)
             _, other = read_profile(name)
             entries[at] = {**other.model_dump(exclude=set(OF_ALL)), **entry}
+
+
+def _at_its_entry(error: ConfigError, source: yaml_io.Source) -> ConfigError:
+    """An error of an entry of `resources`, which the whole profile found, with the entry's line."""
+    entry = re.match(r"resources\.(\d+)[.:]", error.what)
+    where = source.where(("resources", int(entry[1]))) if entry else error.where
+    return ConfigError(error.what, where, error.advice)
 
 
 def _advice(path: KeyPath) -> str:
