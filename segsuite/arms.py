@@ -60,8 +60,9 @@ def _axis(composed: Composed, axis: str, options: Any) -> list[Point]:
     path = ("compare", axis) if axis else ("compare",)
     is_setting = axis.split(".")[0] in (*TrialSettings.model_fields, "")
     if not isinstance(options, list | dict) or len(options) < 2:
+        whose = f"the axis '{axis}'" if axis else "compare"
         raise ConfigError(
-            f"the axis '{axis}' needs a list of at least two values",
+            f"{whose} needs a list of at least two values",
             composed.where(path),
             "one value compares nothing: set it above",
         )

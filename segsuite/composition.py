@@ -109,9 +109,8 @@ class Composed:
         for parent in key.split(".")[:-1]:
             inner = at.setdefault(parent, {})
             if not isinstance(inner, dict):
-                raise ConfigError(
-                    f"'{key}' cannot be set: {parent} holds {inner!r}, not a mapping", where, f"set {parent} as a whole"
-                )
+                what = f"'{key}' cannot be set: {parent} holds {yaml_io.in_line(inner)}, not a mapping"
+                raise ConfigError(what, where, f"set {parent} as a whole")
             at = inner
         return at
 

@@ -125,13 +125,26 @@ def nearest(name: str, valid: Iterable[str], likeness: float = 0.6) -> str | Non
     return spelling[matches[0]] if matches else None
 
 
+def plural(count: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> plural(1, "trial"), plural(2, "trial"), plural(2, "class")
+    ('1 trial', '2 trials', '2 classes')
+    """
+    return f"{count} {noun}{('es' if noun.endswith('s') else 's') * (count != 1)}"
+
+
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> str:
     """One sentence for a name that is not in a table: the name, the nearest valid one, all valid ones.
 
+    >>> unknown_name("profile", "big", [])
+    "unknown profile 'big': there are none"
     >>> unknown_name("loss", "cros_entropy", ["cross_entropy"])
     "unknown loss 'cros_entropy'; did you mean 'cross_entropy'? valid: cross_entropy"
     """
     names = sorted(valid)
+    if not names:
+        return f"unknown {kind} '{name[:80]}': there are none"
     near = nearest(name, names)
     hint = f"; did you mean '{near}'?" if near else ";"
     shown = ", ".join(names) if len(names) <= 30 else ", ".join(names[:30]) + f", ... ({len(names)} in all)"

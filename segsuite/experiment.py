@@ -11,7 +11,8 @@ from typing import Any
 from segsuite.arms import Point, changes_of, expand, find_baseline
 from segsuite.composition import EXPERIMENT_KEYS, Composed, compose
 from segsuite.config import TrialSettings, trial_id, validate
-from segsuite.errors import ConfigError, Problems, unknown_name
+from segsuite.config.sentences import shown
+from segsuite.errors import ConfigError, Problems, plural, unknown_name
 from segsuite.io.names import check_slug
 from segsuite.io.paths import expanded
 
@@ -48,14 +49,6 @@ class Experiment:
     def size(self) -> str:
         """Arms and seeds as one says them: `1 arm x 3 seeds`."""
         return f"{plural(len(self.arms), 'arm')} x {plural(len(self.seeds), 'seed')}"
-
-
-def plural(count: int, noun: str) -> str:
-    """
-    >>> plural(1, "trial"), plural(2, "trial")
-    ('1 trial', '2 trials')
-    """
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
@@ -110,8 +103,12 @@ def _refuse_key(key: Any, where: str) -> None:
 
 def _name(composed: Composed, path: Path) -> str:
     name = composed.values.get("name")
+    where = composed.where(("name",))
+    if isinstance(name, bool | list | dict):
+        what = f"the experiment's name, {shown(name)}, is not a plain name"
+        raise ConfigError(what, where, "for example `name: my-question`")
     given = path.stem.replace("_", "-") if name is None else str(name)
-    return check_slug(given, "the experiment's name", composed.where(("name",)))
+    return check_slug(given, "the experiment's name", where)
 
 
 def _settled(base: dict[str, Any], point: Mapping[str, Point], composed: Composed) -> TrialSettings:
@@ -151,7 +148,7 @@ def _seeds(composed: Composed) -> tuple[int, ...]:
         or not seeds
         or not all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
     ):
-        what = f"seeds must be a list of whole numbers from 0 to {2**32 - 1}, not {seeds!r}"
+        what = f"seeds must be a list of whole numbers from 0 to {2**32 - 1}, not {shown(seeds)}"
         raise ConfigError(what, where, "for example `seeds: [0, 1, 2]`")
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"a seed appears twice in {seeds}", where, "the same seed gives the same result: remove one")
@@ -172,5 +169,5 @@ def _runs_root(composed: Composed) -> Path:
 def _text(composed: Composed, key: str, default: str) -> str:
     value = composed.values.get(key, default)
     if not isinstance(value, str):
-        raise ConfigError(f"{key} must be a text, not {value!r}", composed.where((key,)), "put it in quotes")
+        raise ConfigError(f"{key} must be a text, not {shown(value)}", composed.where((key,)), "put it in quotes")
     return value

@@ -12,7 +12,7 @@ import yaml
 
 from segsuite.errors import ConfigError, nearest
 from segsuite.io.text_files import NotUtf8, utf8
-from segsuite.io.yaml_faults import colour_as_comment, fault
+from segsuite.io.yaml_faults import COMMENT, colour_as_comment, fault
 
 KeyPath = tuple[str | int, ...]
 
@@ -168,6 +168,10 @@ def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         if re.search("stream end|end of stream", error.problem or "") and error.context_mark is not None:
             mark = error.context_mark  # where the bracket or quote stands that is never closed, not the file's end
         lines, number = text.splitlines(), mark.line if mark else 0
+        if error.context_mark is not None and error.problem_mark is not None and "flow" in (error.context or ""):
+            # A comment within brackets hides what closes them, and the parser stumbles some lines below.
+            within = range(error.context_mark.line, min(error.problem_mark.line + 1, len(lines)))
+            number = next((at for at in within if COMMENT.search(lines[at])), number)
         what, advice = fault(error.problem or error.context or "", lines[number] if number < len(lines) else "")
         raise ConfigError(what, f"{name}:{number + 1}", advice) from error
     except yaml.reader.ReaderError as error:

@@ -116,6 +116,19 @@ def test_a_value_outside_its_type_or_range_is_refused(text: str) -> None:
     assert refused(text + "\n").where == "e.yaml:4"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("question: null\n", "question must be a text, not null"),
+        ("question: [true]\n", "question must be a text, not [true]"),
+        ("seeds: [true]\n", "not [true]"),
+        ("compare: [1]\n", "compare needs a list of at least two values"),
+    ],
+)
+def test_values_are_told_as_yaml_writes_them(text: str, said: str) -> None:
+    assert said in refused(text).what
+
+
 def test_every_problem_is_told_at_once_with_its_line() -> None:
     text = """\
 data: {name: shapes, sizes: [8, 8], val_images: 0}

@@ -29,7 +29,8 @@ def add(commands: Any) -> None:
 
 
 def _doctor(given: argparse.Namespace) -> int:
-    from segsuite.experiment import load, plural
+    from segsuite.errors import plural
+    from segsuite.experiment import load
 
     if given.experiment is None and given.overrides:
         raise ConfigError("--set is for an experiment", "the command line", "segsuite doctor E.yaml --set KEY=VALUE")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segsuite.errors import ConfigError, unknown_name
+from segsuite.errors import ConfigError, plural, unknown_name
 
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
@@ -59,7 +59,9 @@ def trial_called(experiment: "Experiment", wish: str) -> "Trial":
     found = trials_called(experiment, wish)
     if len(found) > 1:
         ids = ", ".join(trial.id for trial in found[:9])
-        raise ConfigError(f"the arm '{wish}' has {len(found)} trials", str(experiment.path), f"give an id: {ids}")
+        raise ConfigError(
+            f"the arm '{wish}' has {plural(len(found), 'trial')}", str(experiment.path), f"give an id: {ids}"
+        )
     return found[0]
 
 

@@ -159,7 +159,8 @@ def _attempt(attempt: dict[str, Any]) -> str:
 
 
 def _cancel(given: argparse.Namespace) -> int:
-    from segsuite.experiment import load, plural
+    from segsuite.errors import plural
+    from segsuite.experiment import load
     from segsuite.launch.slurm import hold
     from segsuite.launch.slurm.arrays import Place
     from segsuite.launch.slurm.queue import live_tasks

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsuite.commands.experiments import trials_called
 from segsuite.commands.printing import print_rows
-from segsuite.errors import EXIT_DONE, ConfigError
+from segsuite.errors import EXIT_DONE, ConfigError, plural
 
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
@@ -124,7 +124,10 @@ def _evidence(given: argparse.Namespace, experiment: "Experiment") -> int:
     layers = [given.layer] if given.layer else evidence.default_layers(network)
     indices = shown_indices(dataset, given.images)
     found = evidence.find_evidence(network, dataset, indices, layers, given.classes)
-    facts = [f"{trial.arm}, seed {trial.seed}", f"{len(indices)} images of {trial.settings.data.name}/{dataset.split}"]
+    facts = [
+        f"{trial.arm}, seed {trial.seed}",
+        f"{plural(len(indices), 'image')} of {trial.settings.data.name}/{dataset.split}",
+    ]
     if given.out is not None:
         from segsuite.inspect.evidence_class_page import write_evidence_page
 

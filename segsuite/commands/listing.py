@@ -20,7 +20,8 @@ def add(commands: Any) -> None:
 
 
 def _plan(given: argparse.Namespace) -> int:
-    from segsuite.experiment import load, plural
+    from segsuite.errors import plural
+    from segsuite.experiment import load
     from segsuite.launch.check_plan import problems
     from segsuite.launch.data_changes import seen_data
     from segsuite.launch.notes import as_json, changes_of_settings, in_lines, notes

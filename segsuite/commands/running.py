@@ -128,7 +128,7 @@ def _check_place(given: argparse.Namespace) -> None:
 
 def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence["Trial"] | None = None) -> int:
     """Runs the experiment's trials on this machine, or only those `chosen`."""
-    from segsuite.experiment import plural
+    from segsuite.errors import plural
     from segsuite.launch.display import Display
     from segsuite.launch.local import run
     from segsuite.report.columns import terminal_width
@@ -194,7 +194,7 @@ def _submit(
     """Submits the experiment's trials that are missing, or only those `chosen`; `again`: held ones, too."""
     from rich.console import Console
 
-    from segsuite.experiment import plural
+    from segsuite.errors import plural
     from segsuite.launch.slurm import estimate, hold
     from segsuite.launch.slurm.command import NoCluster
     from segsuite.launch.slurm.profile import read_profile

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from segsuite.errors import plural
 from segsuite.io.numbers import percent
 from segsuite.report.columns import in_columns, terminal_width
 
@@ -131,7 +132,7 @@ def _row(trial: dict[str, Any], on_cluster: bool) -> Sequence[str]:
     if trial["node"] is not None:
         where = f"{trial['node']}, {duration(trial['elapsed_seconds'])}"
     if trial["attempts"] and trial["attempts"] > 1:
-        where += f"{', ' if where else ''}{trial['attempts']} attempts"
+        where += f"{', ' if where else ''}{plural(trial['attempts'], 'attempt')}"
     return *row, where
 
 
@@ -170,14 +171,16 @@ def _cost(cost: dict[str, Any]) -> list[str]:
             f"at most {_of(cost['lost_attempts_fraction'])} of the attempts and "
             f"{_of(cost['lost_seconds_fraction'])} of the time lost ({causes})"
         )
-    parts = [f"{cost['attempts']} attempts, {duration(cost['seconds'])}, {lost}"]
+    parts = [f"{plural(cost['attempts'], 'attempt')}, {duration(cost['seconds'])}, {lost}"]
     if cost["gpu_hours"]:
         of_gpus = f", at most {_of(cost['lost_gpu_hours_fraction'])} of them lost" if cost["lost_gpu_hours"] else ""
         parts.append(f"{cost['gpu_hours']:.1f} GPU-hours{of_gpus}")
     if cost["largest_memory_bytes"]:
         parts.append(f"largest memory {cost['largest_memory_bytes'] / 2**30:.2f} GiB")
-    if cost["without_end"]:
-        parts.append(f"{cost['without_end']} attempts have no end, their time is not counted")
+    if without := cost["without_end"]:
+        parts.append(
+            f"{plural(without, 'attempt')} {'has' if without == 1 else 'have'} no end, the time is not counted"
+        )
     return [f"cost ({cost['source']}{age}): {'; '.join(parts)}"]
 
 

@@ -38,6 +38,13 @@ def as_value_error() -> Iterator[None]:
         raise ValueError(f"{error.what}: {error.advice}" if error.advice else error.what) from None
 
 
+def frozen(value: Any) -> Any:
+    """YAML's value with tuples for its lists, as settings that are validated strictly take them."""
+    if isinstance(value, dict):
+        return {key: frozen(item) for key, item in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
+
+
 def models_in(annotation: Any) -> list[type[BaseModel]]:
     """The groups of settings that a field's annotation allows.
 

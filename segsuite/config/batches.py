@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from segsuite.errors import ConfigError
+from segsuite.errors import ConfigError, plural
 
 if TYPE_CHECKING:
     from segsuite.config.trial import TrialSettings
@@ -41,8 +41,8 @@ def check_validated(settings: "TrialSettings") -> None:
     train = settings.train
     if settings.evaluation.checkpoint == "best" and train.validate_every > train.epochs:
         raise ConfigError(
-            f"evaluation.checkpoint is best, but of {train.epochs} epochs none is validated: train.validate_every is "
-            f"{train.validate_every}",
+            f"evaluation.checkpoint is best, but of {plural(train.epochs, 'epoch')} none is validated: "
+            f"train.validate_every is {train.validate_every}",
             advice=f"set train.validate_every to at most {train.epochs}, or evaluation.checkpoint: last",
         )
 
@@ -64,6 +64,6 @@ def too_few(images: int, settings: "TrialSettings") -> ConfigError | None:
         return None
     what = f"train.batch_size is {batch}" + (f" and train.overfit_batches {batches}" if batches > 1 else "")
     return ConfigError(
-        f"{what}, but the training split has only {images} images",
+        f"{what}, but the training split has only {plural(images, 'image')}",
         advice=f"set train.batch_size to at most {max(1, images // batches)}; train.accumulate gives larger steps",
     )

@@ -85,7 +85,7 @@ class FolderData(Settings):
     @field_validator("classes", mode="before")
     @classmethod
     def _two_classes(cls, value: Any) -> Any:
-        if isinstance(value, tuple) and len(value) == 1:
+        if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], str):
             raise ValueError(f"one class is not enough; for a binary mask write [background, {value[0]}]")
         return value
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from segsuite.config.base import Settings
+from segsuite.config.class_numbers import checked_clip
 
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -23,8 +24,8 @@ class WeightRule(Settings):
     """Of log, above 1."""
     normalise: Literal["none", "mean", "sum"] = "none"
     """mean: the weights' mean becomes 1; sum: their sum. Only scales the loss, and cross entropy not even that."""
-    clip: tuple[NonNegative, NonNegative] | None = None
-    """Lowest and highest weight, at least 0; applied last."""
+    clip: Annotated[tuple[NonNegative, NonNegative], AfterValidator(checked_clip)] | None = None
+    """Lowest and highest weight, at least 0 and not both 0; applied last."""
 
 
 def _kind(value: Any) -> str:

@@ -5,6 +5,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from segsuite.errors import plural
+from segsuite.yaml_io import in_line
+
 # pydantic's kinds of errors that say which type a value must have.
 EXPECTED = {
     "bool_type": "true or false",
@@ -64,11 +67,11 @@ def sentence(kind: str, context: Mapping[str, Any], value: Any) -> str:
     if kind == "finite_number":
         return f"must be a finite number, not {got}"
     if kind in ("too_short", "string_too_short"):
-        unit = "characters" if kind.startswith("string") else "values"
-        return f"needs at least {context.get('min_length')} {unit}, not {got}"
+        unit = "character" if kind.startswith("string") else "value"
+        return f"needs at least {plural(context.get('min_length', 0), unit)}, not {got}"
     if kind in ("too_long", "string_too_long"):
-        unit = "characters" if kind.startswith("string") else "values"
-        return f"takes at most {context.get('max_length')} {unit}, not {got}"
+        unit = "character" if kind.startswith("string") else "value"
+        return f"takes at most {plural(context.get('max_length', 0), unit)}, not {got}"
     return f"cannot be {got}"
 
 
@@ -84,6 +87,15 @@ def shown(value: Any) -> str:
         keys = ", ".join(map(str, value))
         return f"a mapping ({keys[:80]})" if keys else "an empty mapping"
     return json.dumps(value, default=str)[:120]
+
+
+def written(value: Any) -> str:
+    """A value as YAML writes it, text without quotes.
+
+    >>> written("a"), written(True), written([None])
+    ('a', 'true', '[null]')
+    """
+    return value if isinstance(value, str) else in_line(value)
 
 
 def _plain(value: Any) -> str:

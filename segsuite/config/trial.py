@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from segsuite.config.base import EXECUTION, Settings, identity
+from segsuite.config.base import EXECUTION, Settings, frozen, identity
 from segsuite.config.batches import check_on_device, check_scaled, check_validated
 from segsuite.config.checkerboard import Checkerboard
 from segsuite.config.data import Augment, Data
@@ -78,7 +78,7 @@ def validate(values: dict[str, Any], where: Callable[[tuple[str | int, ...]], st
     """
     try:
         # Strict: neither `true` is 1.0 nor "3" is 3. YAML's lists become the tuples that frozen settings hold.
-        settings = TrialSettings.model_validate(_frozen(values), strict=True)
+        settings = TrialSettings.model_validate(frozen(values), strict=True)
     except ValidationError as error:
         raise ConfigError.of(problems_of(error, values, where, TrialSettings)) from None
     checks: list[tuple[tuple[str, ...], Callable[[], None]]] = [
@@ -98,9 +98,3 @@ def validate(values: dict[str, Any], where: Callable[[tuple[str | int, ...]], st
         except ConfigError as error:
             raise ConfigError(error.what, where(path), error.advice) from None
     return settings
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _frozen(item) for key, item in value.items()}
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value

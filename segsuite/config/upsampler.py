@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from segsuite.config.base import Settings
+from segsuite.config.sentences import written
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.upsamplers import UPSAMPLERS, check_settings
 
@@ -60,6 +61,6 @@ def check_match(match: str, match_to: str | UpsamplerSettings) -> None:
     if match == "none" and match_to != "bilinear_conv":
         shown = match_to if isinstance(match_to, str) else match_to.model_dump()
         raise ValueError(
-            f"match is 'none', so match_to, which is {shown!r}, changes nothing: leave match_to out, or set match to "
-            "parameters or multiply_adds"
+            f"match is 'none', so match_to, which is {written(shown)}, changes nothing: leave match_to out, or set "
+            "match to parameters or multiply_adds"
         )

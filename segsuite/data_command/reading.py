@@ -9,6 +9,7 @@ from rich.progress import Progress as Bar
 
 from segsuite.datasets.audit import Progress
 from segsuite.datasets.overview import Tell
+from segsuite.errors import plural
 
 
 @contextmanager
@@ -26,7 +27,7 @@ def reading(title: str) -> Iterator[Tell]:
                     bar.update(task, completed=done, total=total)
                 elif done == 1:
                     # Not what was kept from an earlier call, which takes no time.
-                    console.print(f"reading {title}, {what} ({total} images)", markup=False)
+                    console.print(f"reading {title}, {what} ({plural(total, 'image')})", markup=False)
 
             return told
 

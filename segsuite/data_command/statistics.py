@@ -14,7 +14,7 @@ from segsuite.data_command.striking import mismatch, percent, striking
 from segsuite.data_command.targets import Target
 from segsuite.datasets.mean_image import mean_image
 from segsuite.datasets.overview import SMALL_AREA, DatasetOverview, overview
-from segsuite.errors import ConfigError
+from segsuite.errors import ConfigError, plural
 from segsuite.losses.class_weights import RULES, class_weights
 
 SHOWN_RULES = ("median_frequency", "inverse_sqrt")
@@ -70,7 +70,7 @@ def statistics_table(one: Statistics) -> Group:
     """A row a class, the most frequent first, and under it what is striking."""
     found = one.found
     splits, first = found.splits, next(iter(found.splits))
-    images = ", ".join(f"{split} {len(each.dataset)} images" for split, each in splits.items())
+    images = ", ".join(f"{split} {plural(len(each.dataset), 'image')}" for split, each in splits.items())
     table = Table(title=f"{one.target.title}: {images}", title_justify="left", box=None, pad_edge=False)
     table.add_column("class", overflow="fold")
     columns = [f"% of {split}" for split in splits] + [

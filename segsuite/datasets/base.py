@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segsuite.datasets.image_header import Depth, read_header
 from segsuite.datasets.image_io import read_image, read_mask
 from segsuite.datasets.mask_values import VOID as VOID
-from segsuite.errors import DataError
+from segsuite.errors import DataError, plural
 from segsuite.io.paths import RELATIVE, expanded
 
 FINGERPRINT_BYTES = 64 * 1024
@@ -167,13 +167,19 @@ def check_sizes(image: tuple[int, ...], mask: tuple[int, ...], sample: Sample) -
         )
 
 
-def unknown_value(value: str, count: int, path: Path, known: str) -> DataError:
-    """The error for a mask value that means nothing: value, number of pixels, file and what is known."""
-    return DataError(
-        f"mask holds the raw value {value} in {count} pixels, which stands for no class",
-        str(path),
-        f"Correct the mask, or give the value a class or void; known are {known}.",
-    )
+MANY_VALUES = 8
+"""Raw values without a class in one mask from which on it is likely one of probabilities or of grey edges."""
+
+
+def unknown_value(value: str, count: int, path: Path, known: str, others: int = 0, ranges: str = "") -> DataError:
+    """The error for a mask value that means nothing: value, number of pixels, file and what is known. `others`: how
+    many more such values the mask holds; `ranges`: how one writes ranges of them, said if they are many."""
+    also = f", and {plural(others, 'other value')} that {'does' if others == 1 else 'do'} not either" if others else ""
+    advice = f"Correct the mask, or give the value a class or void; known are {known}."
+    if ranges and others + 1 >= MANY_VALUES:
+        advice = f"Give ranges of values a class, such as {ranges}, or correct the mask; known are {known}."
+    what = f"mask holds the raw value {value} in {plural(count, 'pixel')}, which stands for no class{also}"
+    return DataError(what, str(path), advice)
 
 
 def default_palette(num_classes: int) -> Palette:

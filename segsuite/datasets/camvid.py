@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from segsuite.datasets.base import VOID, FileDataset, Label, Sample, dataset_folder, unknown_value
 from segsuite.datasets.pairing import files_of, regular_files
-from segsuite.errors import ConfigError, DataError, unknown_name
+from segsuite.errors import ConfigError, DataError, plural, unknown_name
 from segsuite.io.text_files import NotUtf8, utf8
 
 RAW_VOID = 11
@@ -59,7 +59,8 @@ class CamVid(FileDataset):
         missing = [place / name for name in names for place in (images, masks) if name not in there[place]]
         if missing:
             raise DataError(
-                f"{len(missing)} files of CamVid's split {split} are missing, the first is "
+                f"{plural(len(missing), 'file')} of CamVid's split {split} "
+                f"{'is' if len(missing) == 1 else 'are'} missing, the first is "
                 f"{missing[0].relative_to(folder).as_posix()}",
                 str(folder),
                 "Copy the dataset again, whole.",

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from segsuite.datasets.audit import Audit, Found
 from segsuite.datasets.image_header import Depth
-from segsuite.errors import DataError
+from segsuite.errors import DataError, plural
 
 
 def inconsistencies(audits: Sequence[Audit]) -> list[DataError]:
@@ -76,6 +76,6 @@ def _void(audits: Sequence[Audit]) -> Iterator[DataError]:
         if audit.names and not audit.problems and not audit.pixels.any():
             yield DataError(
                 f"all masks of split {audit.split} hold nothing but void: there is nothing to learn or to score",
-                f"{len(audit.names)} masks, such as {audit.names[0]}",
+                f"{plural(len(audit.names), 'mask')}, such as {audit.names[0]}",
                 "Correct the masks, or what data.values says of their raw values.",
             )

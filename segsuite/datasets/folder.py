@@ -124,7 +124,11 @@ class Folder(FileDataset):
         ids = _looked_up(raw, intervals)
         if (ids < 0).any():
             value = int(raw[ids < 0].min())
-            raise unknown_value(_text(value, colours), int((raw == value).sum()), path, self._values.known(colours))
+            others = len(np.unique(raw[ids < 0])) - 1
+            first, last = self.classes[0], self.classes[-1]
+            ranges = "" if colours else f'values: {{"0-127": {first}, "128-255": {last}}}'
+            count, known = int((raw == value).sum()), self._values.known(colours)
+            raise unknown_value(_text(value, colours), count, path, known, others, ranges)
         label: Label = ids.astype(np.uint8)
         if self._plain_pair and (label == VOID).any() and not (label == 1).any():
             raise DataError(

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from segsuite.errors import ConfigError, DataError
+from segsuite.errors import ConfigError, DataError, plural
 
 
 def parts(keys: Sequence[str], fractions: Mapping[str, float], split_seed: int) -> list[str | None]:
@@ -17,7 +17,7 @@ def parts(keys: Sequence[str], fractions: Mapping[str, float], split_seed: int) 
     found = [split_of(key, fractions, split_seed) for key in keys]
     if len(keys) < len(fractions):
         raise DataError(
-            f"{len(keys)} images cannot fill the {len(fractions)} splits of fractions",
+            f"{plural(len(keys), 'image')} cannot fill the {plural(len(fractions), 'split')} of fractions",
             advice="Add images, or name fewer splits in data.fractions.",
         )
     begin = 0.0

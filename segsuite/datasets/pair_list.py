@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from segsuite.errors import DataError, unknown_name
+from segsuite.errors import DataError, plural, unknown_name
 from segsuite.io.text_files import NotUtf8, utf8
 
 DELIMITERS = ",;\t"
@@ -42,7 +42,9 @@ def listed(folder: Path, name: str, split: str) -> tuple[list[tuple[Path, Path]]
         advice = (
             "Write / instead of \\ in paths." if "\\" in str(first) else f"Add them; paths are relative to {folder}."
         )
-        raise DataError(f"{len(missing)} files of the CSV are missing, the first is {first}", f"{path}:{line}", advice)
+        are = "is" if len(missing) == 1 else "are"
+        what = f"{plural(len(missing), 'file')} of the CSV {are} missing, the first is {first}"
+        raise DataError(what, f"{path}:{line}", advice)
     return pairs, "split" in columns
 
 
@@ -66,7 +68,7 @@ def _table(path: Path) -> tuple[list[str], list[Row]]:
     for line, values in lines[1:]:
         if len(values) > len(columns):
             raise DataError(
-                f"CSV line has {len(values)} values for {len(columns)} columns",
+                f"CSV line has {plural(len(values), 'value')} for {plural(len(columns), 'column')}",
                 f"{path}:{line}",
                 f'Put a value that holds "{delimiter}" into quotes.',
             )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from segsuite.errors import DataError
+from segsuite.errors import DataError, plural
 
 SPLIT = "{split}"
 
@@ -44,9 +44,11 @@ def paired(folder: Path, images: str, masks: str, split: str) -> list[tuple[Path
     alone = [name for name, key in zip(image_names, image_keys, strict=True) if key not in mask_of]
     if alone:
         raise DataError(
-            f"{len(alone)} of {len(image_names)} images have no mask of the same name: {', '.join(alone[:_SHOWN])}",
+            f"{len(alone)} of {plural(len(image_names), 'image')} have no mask of the same "
+            f"name: {', '.join(alone[:_SHOWN])}",
             str(folder),
-            f"Searched {len(mask_names)} masks of {of_masks}; correct the patterns, or list the pairs in a CSV.",
+            f"Searched {plural(len(mask_names), 'mask')} of {of_masks}; "
+            "correct the patterns, or list the pairs in a CSV.",
         )
     known = set(image_keys)
     left = [name for name, key in zip(mask_names, mask_keys, strict=True) if key not in known]
@@ -56,9 +58,11 @@ def paired(folder: Path, images: str, masks: str, split: str) -> list[tuple[Path
         left = [name for name in left if stems[name] not in of_all]
     if left:
         raise DataError(
-            f"{len(left)} of {len(mask_names)} masks have no image of the same name: {', '.join(left[:_SHOWN])}",
+            f"{len(left)} of {plural(len(mask_names), 'mask')} have no image of the same "
+            f"name: {', '.join(left[:_SHOWN])}",
             str(folder),
-            f"Searched {len(image_names)} images of {of_images}; add them, remove the masks, or list pairs in a CSV.",
+            f"Searched {plural(len(image_names), 'image')} of {of_images}; "
+            "add them, remove the masks, or list pairs in a CSV.",
         )
     return [(folder / name, folder / mask_of[key]) for name, key in zip(image_names, image_keys, strict=True)]
 
@@ -74,7 +78,8 @@ def files_of(folder: Path, pattern: str) -> list[str]:
     broken = [name for name in sorted(set(names) - set(found)) if not (folder / name).exists()]
     if broken:
         raise DataError(
-            f"{len(broken)} files are broken links, the first is {broken[0]}",
+            f"{plural(len(broken), 'file')} {'is a broken link' if len(broken) == 1 else 'are broken links'}, "
+            f"the first is {broken[0]}",
             str(folder),
             "Restore what they point to, or remove them.",
         )

@@ -3,6 +3,8 @@
 import re
 
 COLOUR_AS_COMMENT = re.compile(r"^[^\"'#]*?(?:^|[\s{,\[])#[0-9a-fA-F]{6} *:")
+COMMENT = re.compile(r"""^(?:[^"'#]|(?<![^\s,\[{])(?:"[^"]*"|'[^']*')|(?<=[^\s,\[{])[#"'])*[\s,\[{]#""")
+"""A line with a comment behind something else, as far as quotes close in it."""
 CLOSING = {"[": "bracket", "{": "brace", "'": "quote", '"': "quote"}
 
 QUOTES = "put it in quotes"
@@ -42,8 +44,8 @@ def fault(said: str, line: str) -> tuple[str, str]:
         return "a backslash within double quotes is an escape", "use single quotes, or / in paths"
     if "mapping values are not allowed" in said:
         return "a colon is not allowed here", f"if it is part of a value, {QUOTES}; else {LAYOUT}"
-    if re.search(r"\s#", line) and ("stream end" in said or "but got" in said or "but found" in said):
-        return "what follows a # after a space is a comment", f"if it is part of a value, {QUOTES}"
+    if COMMENT.search(line) and ("stream end" in said or "but got" in said or "but found" in said):
+        return "what follows a # after a space is a comment", f"if the # is part of a value, {QUOTES}"
     if "stream end" in said or "end of stream" in said:
         first = next((character for character in value if character in CLOSING), "")
         return f"a {CLOSING.get(first, 'bracket or quote')} that begins here is never closed", "close it"

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from segsuite.errors import DataError, SegsuiteError
-from segsuite.experiment import Experiment, Trial, plural
+from segsuite.errors import DataError, SegsuiteError, plural
+from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
 from segsuite.io.paths import expanded
 from segsuite.launch.data_used import DataUsed, data_used, splits_of

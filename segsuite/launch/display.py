@@ -10,7 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from segsuite.experiment import Experiment, Trial, plural
+from segsuite.errors import plural
+from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
 
 

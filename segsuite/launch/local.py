@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, plural
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 from segsuite.io.machine import cores
@@ -102,7 +102,7 @@ def _warn_of_fighting(waiting: Sequence[Trial], workers: int, display: Display) 
     if workers > 1 and workers * threads > cores():
         # Measured: two trials of two threads each on two cores take 2.5 to 3.8 times as long as with one each.
         display.warns(
-            f"{workers} workers of execution.threads {threads} fight for {cores()} cores: leave threads unset"
+            f"{workers} workers of execution.threads {threads} fight for {plural(cores(), 'core')}: leave threads unset"
         )
 
 

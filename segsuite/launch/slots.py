@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from segsuite.errors import ConfigError
+from segsuite.errors import ConfigError, plural
 from segsuite.io.cgroup import free_memory
 from segsuite.io.machine import cores
 
@@ -44,7 +44,7 @@ def slots(workers: int | None, per_device: int, trials: int, wants_gpu: bool = T
     most = len(devices) * per_device
     if workers is not None and devices and workers > most:
         raise ConfigError(
-            f"{workers} workers do not fit on {len(devices)} GPUs with {per_device} on each",
+            f"{workers} workers do not fit on {plural(len(devices), 'GPU')} with {per_device} on each",
             "--workers",
             f"at most {most}, or a larger --per-device",
         )

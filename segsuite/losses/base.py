@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from segsuite.errors import ConfigError
+from segsuite.errors import ConfigError, plural
 from segsuite.losses.pixels import Pixels
 
 
@@ -55,7 +55,7 @@ def check_length(name: str, values_C: Tensor | None, num_classes: int) -> None:
     """Raises ConfigError when a setting of one number a class does not fit the logits."""
     if values_C is not None and len(values_C) != num_classes:
         raise ConfigError(
-            f"{name} has {len(values_C)} numbers, the model has {num_classes} classes",
+            f"{name} has {plural(len(values_C), 'number')}, the model has {num_classes} classes",
             advice="give one number a class, in the order of the classes",
         )
 

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from segsuite.experiment import plural
+from segsuite.errors import plural
 from segsuite.metrics import SCALAR_SCORES
 from segsuite.report.gather import Gathered
 from segsuite.report.style import short_names

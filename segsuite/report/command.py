@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsuite.errors import plural
 from segsuite.experiment import Experiment
 from segsuite.report.build import build_report, folder_of, write_report
 from segsuite.report.figure_files import write_figures
@@ -44,6 +45,6 @@ def report(experiment: Experiment, wishes: Wishes, say: Callable[[str], object] 
     say(f"written to {page}")
     if wishes.with_figures:
         written = write_figures([figure for section in made.sections for figure in section.figures], folder / "figures")
-        say(f"{len(written)} figures in {folder / 'figures'}")
+        say(f"{plural(len(written), 'figure')} in {folder / 'figures'}")
     if wishes.open_browser:
         webbrowser.open(page.resolve().as_uri())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segsuite.datasets.image_io import jpeg
 from segsuite.datasets.overview import SMALL_AREA, DatasetOverview, SplitOverview
+from segsuite.errors import plural
 from segsuite.io import atomic
 from segsuite.io.numbers import percent, significant
 from segsuite.report.page import rendered
@@ -53,7 +54,7 @@ def _facts(found: DatasetOverview) -> list[str]:
     for split, one in found.splits.items():
         sizes = [f"{height} x {width}" for height, width in one.sizes]
         size = sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"
-        facts.append(f"{split}: {len(one.dataset)} images of {size}")
+        facts.append(f"{split}: {plural(len(one.dataset), 'image')} of {size}")
     return facts
 
 

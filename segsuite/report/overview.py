@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from segsuite.experiment import plural
+from segsuite.errors import plural
 from segsuite.io.store import STATES
 from segsuite.report.answers import listed
 from segsuite.report.gather import Gathered, TrialRecord, number, same_images

@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from segsuite.errors import plural
 from segsuite.experiment import Experiment
 from segsuite.io import store
 from segsuite.report.columns import columns_left_out, left_out, short_arms, widths_of
@@ -39,9 +40,8 @@ def result_table(experiment: Experiment, width: int | None = None) -> Group:
     if first is None:
         return Group(Text("no trial has a result yet"))
     scored = first["scored"]
-    title = (
-        f"{experiment.name}: mIoU on {scored['split']} ({scored['images']} images, {scored['checkpoint']} checkpoint)"
-    )
+    images = plural(scored["images"], "image")
+    title = f"{experiment.name}: mIoU on {scored['split']} ({images}, {scored['checkpoint']} checkpoint)"
     seeds = [f"seed {seed}" for seed in experiment.seeds]
     names = ["arm", *seeds, "mean", "sd of seeds", "seeds", "pixel accuracy", "parameters", "training"]
     rows = [_row(experiment, arm, found[arm], every[arm]) for arm in experiment.arms]

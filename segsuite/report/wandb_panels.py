@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from segsuite.config.tracking import CLASS_TABLE, PREDICTION_TABLE, PREDICTIONS
-from segsuite.experiment import Experiment, plural
+from segsuite.errors import plural
+from segsuite.experiment import Experiment
 
 STEP = "trainer/global_step"
 SCORE = "final/miou"

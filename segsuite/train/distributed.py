@@ -19,7 +19,7 @@ from torch import Tensor, distributed
 from torch.distributed.fsdp import MixedPrecision
 
 from segsuite.config import Execution
-from segsuite.errors import ClaimError, ConfigError, Preempted
+from segsuite.errors import ClaimError, ConfigError, Preempted, plural
 
 T = TypeVar("T")
 RENDEZVOUS = "SEGSUITE_RENDEZVOUS"
@@ -134,7 +134,7 @@ def local_gpu(execution: Execution) -> int:
     if visible == 1 and RENDEZVOUS not in os.environ:
         return 0
     raise ConfigError(
-        f"execution.devices is {execution.devices}, but this process sees {visible} GPUs",
+        f"execution.devices is {execution.devices}, but this process sees {plural(visible, 'GPU')}",
         advice="set it lower, let the trial see more (CUDA_VISIBLE_DEVICES), or run one such trial at a time",
     )
 

@@ -19,7 +19,7 @@ from segsuite.datasets.on_device import DeviceData, DrawnSamples, load_on_device
 from segsuite.datasets.repeat_factors import Floats, repeat_factors
 from segsuite.datasets.statistics import label_counts
 from segsuite.datasets.transforms import Transform
-from segsuite.errors import ConfigError, DataError
+from segsuite.errors import ConfigError, DataError, plural
 from segsuite.io.machine import threads_by_default
 from segsuite.io.store import RunDirectory, read_json
 from segsuite.train.callbacks import Report
@@ -151,7 +151,7 @@ def check_shares(watched: int, world: int) -> None:
     """Raises ConfigError when the validated split has too few images for every rank to have a part of it."""
     if world > 1 and watched < world:
         raise ConfigError(
-            f"{watched} images are validated on, fewer than {world} processes",
+            f"{plural(watched, 'image')} {'is' if watched == 1 else 'are'} validated on, fewer than {world} processes",
             advice=f"set execution.nodes x execution.devices to at most {watched}",
         )
 

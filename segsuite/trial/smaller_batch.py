@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from segsuite.datasets.loader import ResumableLoader
-from segsuite.errors import OutOfMemory, SmallerBatch
+from segsuite.errors import OutOfMemory, SmallerBatch, plural
 from segsuite.io import atomic, store
 from segsuite.trial.frozen import Frozen
 
@@ -49,7 +49,7 @@ def halved_when_out_of_memory(trial: Frozen, folder: Path) -> Iterator[None]:
         record = smaller | {"reason": said, "host": socket.gethostname(), "begun": False}
         atomic.write_json(folder / store.SMALLER_BATCH, record)
         raise SmallerBatch(
-            f"the memory was too small for batches of {trial.settings.train.batch_size} images: {said}",
+            f"the memory was too small for batches of {plural(trial.settings.train.batch_size, 'image')}: {said}",
             str(folder / store.SMALLER_BATCH),
             f"nothing: the next attempt takes batches of {smaller['batch_size']}, {smaller['accumulate']} a step",
         ) from error

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from pydantic import BaseModel
 from segsuite.config import TrialSettings, validate
 from segsuite.config.base import models_in
 from segsuite.errors import ConfigError
+from segsuite.launch.slurm.profile import Profile, read_profile
+from segsuite.launch.slurm.stage import Stage
+from segsuite.yaml_io import to_text
 
 PYDANTIC = re.compile(
     r"input should|valid (string|integer|dict|list|tuple|boolean|number)|field required|extra inputs|discriminator"
@@ -83,6 +87,24 @@ def test_no_wrong_value_of_any_setting_is_told_in_pydantics_words() -> None:
     assert tried > 3000
 
 
+def test_no_wrong_value_of_any_key_of_a_site_profile_is_told_in_pydantics_words(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    stage = [{"stage": {"archive": "a.tar", name: wrong}} for name in Stage.model_fields for wrong in WRONG]
+    plain = [{name: wrong} for name in Profile.model_fields for wrong in WRONG]
+    inside = [{name: [wrong]} for name in Profile.model_fields for wrong in WRONG]
+    entries = [{"resources": [{"match": {"arm": "a"}, **one}]} for one in (*plain, *inside, *stage) if one]
+    tried, leaked = 0, []
+    for values in (*plain, *inside, *stage, *entries):
+        path.write_text(to_text(values))
+        try:
+            read_profile(str(path))
+        except ConfigError as error:
+            tried += 1
+            leaked += [error.what] if PYDANTIC.search(error.what) or "cannot be" in error.what else []
+    assert leaked == []
+    assert tried > 800
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
@@ -100,6 +122,16 @@ def test_no_wrong_value_of_any_setting_is_told_in_pydantics_words() -> None:
             "milestones must be a list, not 0.5: write [0.5] if it is one value",
         ),
         ({"augment": {"scale": [1]}}, "augment.scale needs at least 2 values, not [1]"),
+        (
+            {"loss": {"class_weights": {"rule": "log", "clip": [0, 0]}}},
+            "the highest above 0, not [0, 0]",
+        ),
+        ({"loss": {"class_weights": {"rule": "log", "clip": [2, 1]}}}, "the highest above 0, not [2, 1]"),
+        ({"train": {"precision": True}}, "train.precision: unknown value 'true'; valid: auto"),
+        ({"model": {"name": "unet", "match": [None]}}, "model.match: unknown value '[null]'; valid: multiply_adds"),
+        ({"loss": {"name": True}}, "loss.name: unknown loss 'true'; valid: boundary, boundary_weighted_cross"),
+        ({"loss": {"name": "sum", "terms": [{"name": 5}]}}, "loss.terms.0.name: unknown name '5'; valid: boundary"),
+        ({"loss": {"name": "unified_focal", "rare_classes": []}}, "rare_classes needs at least 1 value, not []"),
         ({"loss": 5}, "loss must be a mapping, not 5"),
         ({"execution": {"workers": "two"}}, "execution.workers must be a whole number or auto, not the text 'two'"),
         ({"execution": {"workers": "5"}}, "must be a whole number or auto, not the text '5': remove the quotes"),
@@ -109,6 +141,12 @@ def test_no_wrong_value_of_any_setting_is_told_in_pydantics_words() -> None:
 )
 def test_a_wrong_value_is_told_with_what_it_must_be(values: dict[str, Any], sentence: str) -> None:
     assert sentence in told(**values)
+
+
+def test_one_class_that_is_a_list_is_no_name_to_write() -> None:
+    what = told(data={"name": "folder", "root": "d", "classes": [["a", "b"]]})
+    assert 'data.classes.0 must be text, not ["a", "b"]' in what
+    assert "binary mask" not in what
 
 
 def test_a_setting_of_several_types_is_told_once() -> None:

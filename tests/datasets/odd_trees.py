@@ -147,7 +147,7 @@ ODD: dict[str, tuple[Callable[[], Any], str, str, bool]] = {
     "broken link": (
         lambda: first(broken_link),
         "png",
-        "1 files are broken links, the first is train/i/0.png",
+        "1 file is a broken link, the first is train/i/0.png",
         True,
     ),
     "only void": (void_only, "png", "all masks of split train hold nothing but void", False),

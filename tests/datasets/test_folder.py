@@ -89,7 +89,7 @@ def test_32_bit_mask_maps_and_its_unknown_values_are_found(tmp_path, value):
     np.testing.assert_array_equal(data.read(0)[1], ids_of(0, 1))
     mask[0, 0] = value
     save(tmp_path / "masks" / "one.tif", mask)
-    with pytest.raises(DataError, match=f"value {value} in 1 pixels"):
+    with pytest.raises(DataError, match=f"value {value} in 1 pixel"):
         data.read(0)
 
 
@@ -99,6 +99,13 @@ def test_unknown_value_is_an_error_with_file_value_and_count(tmp_path):
     with pytest.raises(DataError, match=r"value 9 in 3 pixels") as caught:
         only_label(tmp_path, mask)
     assert caught.value.where.endswith("one.png")
+
+
+def test_many_unknown_values_are_those_of_a_soft_mask_and_want_ranges(tmp_path):
+    soft = (np.arange(ids_of(0, 1).size, dtype=np.uint8) * 3).reshape(ids_of(0, 1).shape)
+    with pytest.raises(DataError, match=r"and \d+ other values that do not either") as caught:
+        only_label(tmp_path, soft)
+    assert '{"0-127": a, "128-255": ' in caught.value.advice
 
 
 def test_mask_of_another_size_is_an_error_with_both_sizes(tmp_path):

@@ -38,5 +38,5 @@ def test_only_as_many_images_move_as_splits_would_be_empty() -> None:
 
 
 def test_fewer_images_than_splits_are_refused() -> None:
-    with pytest.raises(DataError, match="1 images cannot fill the 2 splits"):
+    with pytest.raises(DataError, match="1 image cannot fill the 2 splits"):
         parts(["a"], USUAL, 0)

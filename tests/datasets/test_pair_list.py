@@ -49,7 +49,7 @@ REFUSED = {
     "a quote without end": (TEXT.encode() + b'"images/0.png,masks/0.png,train\n', 0, "the file is no CSV"),
     "too few values": (TEXT.encode() + b"images/0.png\n", 5, "lacks a value"),
     "an image twice": (TEXT.encode() + b"images/0.png,masks/0.png,val\n", 5, "names images/0.png twice"),
-    "an absent file": (TEXT.encode() + b"images/7.png,masks/0.png,train\n", 5, "1 files of the CSV are missing"),
+    "an absent file": (TEXT.encode() + b"images/7.png,masks/0.png,train\n", 5, "1 file of the CSV is missing"),
     "backslashes": (TEXT.encode() + b"images\\7.png,masks\\0.png,train\n", 5, "2 files of the CSV are missing"),
     "another split": (TEXT.replace("train", "training").encode(), 0, "did you mean 'training'?"),
 }  # fmt: skip

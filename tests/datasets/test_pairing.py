@@ -98,7 +98,11 @@ def test_csv_without_a_split_takes_fractions(tmp_path):
     [
         ("picture,mask\n", "columns", 1),
         ("image,mask,split\nimages/0.png,masks/0.png\n", "lacks a value", 2),
-        ("image,mask,split\nimages/0.png,masks/0.png,train\nimages/9.png,masks/0.png,train\n", "1 files", 3),
+        (
+            "image,mask,split\nimages/0.png,masks/0.png,train\nimages/9.png,masks/0.png,train\n",
+            "1 file of the CSV is missing",
+            3,
+        ),
         ("image,mask,split\n" + 2 * "images/0.png,masks/0.png,train\n", "twice", 3),
     ],
 )

@@ -156,6 +156,14 @@ def test_attempts_tell_the_cost(cluster: Cluster) -> None:
     )
 
 
+def test_one_attempt_without_an_end_is_told_as_one(cluster: Cluster) -> None:
+    trial = cluster.experiment.trials[0]
+    (freeze(trial) / "attempts.jsonl").write_text('{"job": "7_0", "restart": 0, "begin": 1000, "gpus": 2}\n')
+    text = "\n".join(status_text.lines(look(cluster)))
+    assert "1 attempt" in text
+    assert "1 attempts" not in text
+
+
 def test_json_has_everything_and_a_trial_a_line(cluster: Cluster) -> None:
     cluster.has(WAITS, RUNS)
     found = look(cluster)

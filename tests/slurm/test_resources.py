@@ -84,10 +84,14 @@ def test_gpu_hours_are_those_of_each_trials_own_nodes(path: Path) -> None:
     [
         ("{partition: big}", "resources.0: match: write settings and their values"),
         ("{match: {modle.encoder: a}, mem: 1G}", "resources.0: match.modle.encoder: unknown setting 'modle'"),
+        ("{match: {model.encodr: a}, mem: 1G}", "unknown setting 'model.encodr'; did you mean 'model.encoder'?"),
+        ("{match: {model.encoder.a: a}, mem: 1G}", "match.model.encoder.a: model.encoder holds no settings"),
+        ("{match: {arm: a}, partition: [a]}", 'resources.0: partition must be text, not ["a"]'),
+        ("{match: {arm: a}, cpus: x}", "resources.0: cpus must be a whole number, not the text 'x'"),
         ("{match: {arm: a}, memory: 1G}", "resources.0: unknown key 'memory'"),
         ("{match: {arm: a}, mem: 1.5G}", "resources.0: mem: "),
         ("{match: {arm: a}, throttle: 3}", "resources.0: unknown key 'throttle'"),
-        ("{match: {arm: a}, options: {wrap: x}}", "resources.0: options: options.wrap"),
+        ("{match: {arm: a}, options: {wrap: x}}", "resources.0: options.wrap: the suite sets this"),
     ],
 )
 def test_what_is_wrong_in_an_entry_is_told_with_its_line(entry: str, said: str, tmp_path: Path) -> None:
@@ -95,4 +99,4 @@ def test_what_is_wrong_in_an_entry_is_told_with_its_line(entry: str, said: str, 
     with pytest.raises(ConfigError) as caught:
         read_profile(str(tmp_path / "site.yaml"))
     assert said in caught.value.what
-    assert "site.yaml:" in caught.value.where
+    assert caught.value.where.endswith("site.yaml:3")

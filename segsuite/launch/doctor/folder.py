@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from segsuite.errors import plural
 from segsuite.io import atomic, claims
 from segsuite.io.numbers import significant
 from segsuite.launch.doctor import Check, ok, problem, warning
@@ -79,7 +80,8 @@ def _space(there: Path, folder: Path, trials: int) -> Check:
     if free < one:
         return problem("space", found, f"a trial keeps up to {CHECKPOINTS}: free {(one - free) / 2**30:.1f} GiB")
     if free < whole:
-        return warning("space", found, f"{trials} trials want up to {whole / 2**30:.0f} GiB")
+        want = "wants" if trials == 1 else "want"
+        return warning("space", found, f"{plural(trials, 'trial')} {want} up to {whole / 2**30:.0f} GiB")
     return ok("space", found)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from segsuite.encoders.weight_files import named_file
-from segsuite.errors import ConfigError, DataError
+from segsuite.errors import ConfigError, DataError, plural
 from segsuite.experiment import Experiment
 from segsuite.io import wandb_environment
 from segsuite.launch.doctor import Check, ok, problem, warning
@@ -24,7 +24,7 @@ def _datasets(experiment: Experiment) -> Iterator[Check]:
     from segsuite.launch.check_plan import data_of, problems
 
     for name, images in data_of(experiment):
-        yield ok(name, f"{images} images")
+        yield ok(name, plural(images, "image"))
     for error in problems(experiment):
         name = "data" if isinstance(error, DataError) else "settings"
         yield problem(name, f"{error.what} ({error.where})", error.advice or "see data/README.md")

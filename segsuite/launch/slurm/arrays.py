@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.errors import ConfigError, SegsuiteError, plural
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import atomic
 from segsuite.launch.slurm.command import call
@@ -111,7 +111,7 @@ class Layout:
             )
         if execution.device != "cpu" and 0 < profile.gpus < devices:
             raise ConfigError(
-                f"execution.devices is {devices}, and the profile asks for {profile.gpus} GPUs of a node",
+                f"execution.devices is {devices}, and the profile asks for {plural(profile.gpus, 'GPU')} of a node",
                 where,
                 f"set gpus_per_node: {devices} in the profile",
             )

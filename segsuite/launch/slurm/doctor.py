@@ -7,8 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segsuite.errors import SegsuiteError
-from segsuite.experiment import plural
+from segsuite.errors import SegsuiteError, plural
 from segsuite.launch.doctor import Check, ok, problem, warning
 from segsuite.launch.doctor.folder import file_system, is_shared
 from segsuite.launch.slurm import estimate

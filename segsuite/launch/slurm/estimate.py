@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from segsuite.experiment import Experiment, Trial, plural
+from segsuite.errors import plural
+from segsuite.experiment import Experiment, Trial
 from segsuite.io import store
 from segsuite.io.numbers import significant
 from segsuite.launch.display import duration

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsuite.errors import SegsuiteError
-from segsuite.experiment import Experiment, plural
+from segsuite.errors import SegsuiteError, plural
+from segsuite.experiment import Experiment
 from segsuite.io import atomic, store
 from segsuite.launch.causes import cause, read_attempts
 from segsuite.launch.same_failure import common_failure, failure_of

@@ -1,13 +1,16 @@
 """Site profiles: what a cluster wants to be told, as sbatch options. slurm/profiles/*.yaml; chosen by --profile."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, StrictInt, ValidationError, field_validator, model_validator
 
 from segsuite import yaml_io
-from segsuite.config.base import Settings
+from segsuite.config.base import Settings, frozen
+from segsuite.config.problems import KeyPath, problems_of
+from segsuite.config.sentences import must_be
 from segsuite.errors import ConfigError, unknown_name
 from segsuite.experiment import Trial
 from segsuite.io.paths import expanded
@@ -126,10 +129,8 @@ class Profile(Settings):
                     raise ValueError(unknown_name("key", wrong[0], valid))
                 self._with((at,))
             except ValidationError as error:
-                item = error.errors(include_url=False)[0]
-                name = ".".join(map(str, item["loc"]))
-                said = str(item["msg"]).removeprefix("Value error, ")
-                raise ValueError(f"resources.{at}: {name + ': ' if name else ''}{said}") from None
+                found = problems_of(error, self._values((at,)), str, Profile)
+                raise ValueError("; ".join(f"resources.{at}: {one.what}" for one in found)) from None
             except ValueError as error:
                 raise ValueError(f"resources.{at}: {error}") from None
         return self
@@ -145,8 +146,11 @@ class Profile(Settings):
     def _with(self, entries: tuple[int, ...]) -> "Profile":
         if not entries:
             return self
+        return Profile.model_validate(frozen(self._values(entries)), strict=True)
+
+    def _values(self, entries: tuple[int, ...]) -> dict[str, Any]:
         changes = {key: value for at in entries for key, value in self.resources[at].items() if key != "match"}
-        return Profile.model_validate({**self.model_dump(exclude={"resources"}), **changes})
+        return {**self.model_dump(exclude={"resources"}), **changes}
 
     @property
     def gpus(self) -> int:
@@ -241,35 +245,31 @@ def read_profile(name: str | None) -> tuple[str, Profile]:
     source = yaml_io.read_file(path)
     _put_in_profiles(source)
     try:
-        return path.stem, Profile.model_validate(source.value)
+        return path.stem, Profile.model_validate(frozen(source.value), strict=True)
     except ValidationError as error:
-        raise ConfigError.of(_problem(source, dict(item)) for item in error.errors(include_url=False)) from None
+        found = problems_of(error, source.value, source.where, Profile, _advice)
+        raise ConfigError.of(_at_its_entry(one, source) for one in found) from None
 
 
 def _put_in_profiles(source: yaml_io.Source) -> None:
     """Replaces `profile: NAME` in the entries of `resources` by what that profile says."""
     entries = source.value.get("resources")
     for at, entry in enumerate(entries if isinstance(entries, list) else ()):
-        if isinstance(entry, dict) and isinstance(name := entry.pop("profile", None), str):
+        if isinstance(entry, dict) and "profile" in entry:
+            name = entry.pop("profile")
+            if not isinstance(name, str):
+                where, advice = source.where(("resources", at, "profile")), f"profiles are read from {FOLDER}"
+                raise ConfigError(f"resources.{at}.profile {must_be(['text'], name)}", where, advice)
             _, other = read_profile(name)
             entries[at] = {**other.model_dump(exclude=set(OF_ALL)), **entry}
 
 
-def _problem(source: yaml_io.Source, item: dict[str, Any]) -> ConfigError:
-    path = tuple(part for part in item["loc"] if part != "[key]")
-    name, advice = ".".join(map(str, path)), "slurm/README.md lists the keys of a profile"
-    if not path:
-        return ConfigError(str(item["msg"]).removeprefix("Value error, "), source.where(path), advice)
-    if item["type"] == "extra_forbidden":
-        return ConfigError(unknown_name("key", name, list(Profile.model_fields)), source.where(path), advice)
-    if item["type"] == "string_pattern_mismatch":
-        advice = words.FORMS.get(str(path[0]), advice)
-        return ConfigError(f"{name}: {item['input']!a} is no plain word of its kind", source.where(path), advice)
-    message = str(item["msg"])
-    if item["type"] == "value_error":
-        message = message.removeprefix("Value error, ")
-        said = message if message.startswith(f"{path[0]}") else f"{name}: {message}"
-        return ConfigError(said, source.where(path), advice)
-    return ConfigError(
-        f"{name}: {message[0].lower()}{message[1:]}, not {item['input']!r:.80}", source.where(path), advice
-    )
+def _at_its_entry(error: ConfigError, source: yaml_io.Source) -> ConfigError:
+    """An error of an entry of `resources`, which the whole profile found, with the entry's line."""
+    entry = re.match(r"resources\.(\d+)[.:]", error.what)
+    where = source.where(("resources", int(entry[1]))) if entry else error.where
+    return ConfigError(error.what, where, error.advice)
+
+
+def _advice(path: KeyPath) -> str:
+    return words.FORMS.get(str(path[0]) if path else "", "slurm/README.md lists the keys of a profile")

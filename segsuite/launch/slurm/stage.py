@@ -29,7 +29,7 @@ class Stage(Settings):
     @classmethod
     def _on_the_node(cls, to: str) -> str:
         if not to.startswith(("/", "$")):
-            raise ValueError(f"{to!a} must be an absolute path, or begin with a variable such as $TMPDIR")
+            raise ValueError("must be an absolute path, or begin with a variable such as $TMPDIR")
         return to
 
     def words(self) -> tuple[str, str, str]:

@@ -61,6 +61,13 @@ OURS = (
     "ntasks-per-node", "open-mode", "output", "parsable", "test-only", "wait", "wrap",
 )  # fmt: skip
 """Options of sbatch that the suite sets itself, and by which it finds its jobs again."""
+PROFILES_OWN = {
+    **{name: name for name in ("partition", "account", "qos", "constraint", "gres", "mem", "time", "cpus")},
+    **dict.fromkeys(("gpus-per-node", "gpus_per_node"), "gpus_per_node"),
+    **dict.fromkeys(("cpus-per-task", "cpus_per_task"), "cpus"),
+    **dict.fromkeys(("signal", "signal_seconds"), "signal_seconds"),
+}
+"""Options that are keys of a profile, by what one may call them."""
 OURS_IN_SHORT = {"a": "array", "D": "chdir", "M": "clusters", "d": "dependency", "e": "error", "i": "input",
                  "J": "job-name", "N": "nodes", "n": "ntasks", "o": "output", "W": "wait"}  # fmt: skip
 FLAGS_IN_SHORT = "HhkOQsuvVXZ"
@@ -77,7 +84,7 @@ def _option_value(value: Any) -> Any:
         return str(value)
     if isinstance(value, str) and re.fullmatch(r"[^\x00-\x1f\x7f]{1,1000}", value):
         return value
-    raise ValueError("this is no number, no `true` and no text of one line")
+    raise ValueError("must be a number, `true` or text of one line")
 
 
 OptionValue = Annotated[Any, AfterValidator(_option_value)]
@@ -88,6 +95,10 @@ def check_options(options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if name in OURS:
             raise ValueError(f"options.{name}: the suite sets this itself, and finds its jobs again by it")
+        if name in PROFILES_OWN:
+            written = "SECONDS" if name == "signal" else str(value).lower() if isinstance(value, bool) else value
+            said = f"write `{PROFILES_OWN[name]}: {written}` of the profile itself"
+            raise ValueError(f"options.{name}: the profile has a key for this: {said}")
         if name not in (*FLAGS, *PERHAPS, *VALUES):
             known = (*FLAGS, *PERHAPS, *VALUES)
             raise ValueError(f"options.{name}: {unknown_name('option of sbatch', name, known)}; others: `sbatch: []`")

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from segsuite.experiment import plural
+from segsuite.errors import plural
 from segsuite.report.answers import counted
 from segsuite.report.gather import TrialRecord, number
 from segsuite.report.sections.base import Figure, Material, Section
