@@ -241,7 +241,7 @@ def test_they_are_refused_in_the_file_already(settings: dict[str, Any], message:
 
 
 def test_match_to_without_match_is_refused() -> None:
-    with pytest.raises(ConfigError, match="match is 'none', so match_to, which is 'carafe', changes nothing"):
+    with pytest.raises(ConfigError, match="match is 'none', so match_to, which is carafe, changes nothing"):
         validate({"data": {"name": "shapes"}, "model": {"name": "fcn", "variant": "plain", "match_to": "carafe"}}, str)
 
 
