@@ -79,6 +79,6 @@ def test_takers_of_four_machines_never_write_at_the_same_time(tmp_path: Path) ->
         lines = (folder / "written").read_text().splitlines()
         assert runs_of_one_writer(lines), (folder.name, lines)
         assert len([line for line in lines if line == lines[-1]]) == 3  # the one who ended it wrote all
-        assert not list(folder.glob(".*.tmp"))
+    assert len(list(tmp_path.rglob(".*.tmp"))) <= 1  # of the one that was killed
     assert won >= 60
     assert lost >= 1
