@@ -15,11 +15,13 @@ from tests.slurm.cluster import Cluster, codes, log, started, submitted
 pytestmark = pytest.mark.slow
 # In the place of python: what the processes of a trial find, and an exit code for each of them.
 PRETENDED = """#!/bin/bash
-[ "$4" = segsuite.trial ] || exit 0
-echo "$SLURM_PROCID $SLURM_LOCALID $SLURM_NTASKS $SLURM_NODEID $MASTER_ADDR $MASTER_PORT" >>"$5/processes"
-cat "$SEGSUITE_STAGED/a.txt" >>"$5/staged"
+[ "$5" = segsuite.trial ] || exit 0
+echo "$SLURM_PROCID $SLURM_LOCALID $SLURM_NTASKS $SLURM_NODEID $MASTER_ADDR $MASTER_PORT" >>"$6/processes"
+cat "$SEGSUITE_STAGED/a.txt" >>"$6/staged"
 sleep "0.$SLURM_PROCID"
-exit CODE
+code=CODE
+[ $code -ne 0 ] || echo '{}' >"$6/result.json"
+exit $code
 """
 
 
