@@ -107,10 +107,10 @@ def _why(given: argparse.Namespace) -> int:
 
     experiment = load(given.experiment, given.overrides)
     tell_elsewhere(experiment)
-    if given.trial is not None:
-        trials = trials_called(experiment, given.trial)
-    else:
-        trials = [trial for trial in experiment.trials if ended_badly(trial.folder) or noted(trial.folder)]
+    trials = experiment.trials if given.trial is None else trials_called(experiment, given.trial)
+    warned = {trial.id: noted(trial.folder) for trial in trials}
+    if given.trial is None:
+        trials = [trial for trial in trials if ended_badly(trial.folder) or warned[trial.id]]
     seen = view(experiment)
     known = {
         trial.id: NOTHING_KNOWN if seen is None else seen.known(trial.id, read_attempts(trial.folder))
@@ -118,11 +118,14 @@ def _why(given: argparse.Namespace) -> int:
     }
     found = [(trial, cause(trial.folder, known[trial.id])) for trial in trials]
     if given.trial is None:
-        found = [(trial, why) for trial, why in found if why.state != "running" or noted(trial.folder)]
+        found = [(trial, why) for trial, why in found if why.state != "running" or warned[trial.id]]
     if given.json:
-        named = [({"id": trial.id, "arm": trial.arm, "seed": trial.seed}, why) for trial, why in found]
-        warnings = [{"warnings": noted(trial.folder)} for trial, _ in found]
-        told = [name | dataclasses.asdict(why) | more for (name, why), more in zip(named, warnings, strict=True)]
+        told = [
+            {"id": trial.id, "arm": trial.arm, "seed": trial.seed}
+            | dataclasses.asdict(why)
+            | {"warnings": warned[trial.id]}
+            for trial, why in found
+        ]
         print(json.dumps(told, indent=1))
         return EXIT_DONE
     said = endings([why.attempts[-1]["job"] for _, why in found if why.attempts])
@@ -136,7 +139,7 @@ def _why(given: argparse.Namespace) -> int:
         elif why.advice:
             again = f"; then segsuite retry {experiment.path} {trial.id}" if why.state == "failed" else ""
             print(f"  to do: {why.advice}{again}")
-        for text in noted(trial.folder):
+        for text in warned[trial.id]:
             print(f"  warning: {text}")
         for at, attempt in enumerate(why.attempts, 1):
             print(f"  attempt {at}: {_attempt(attempt)}")

@@ -55,10 +55,7 @@ def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with open(temporary, "xb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_new(temporary, write)
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
@@ -100,17 +97,16 @@ def duplicate(path: Path, target: Path) -> None:
     temporary = _temporary(target)
     with _disk_errors(target):
         try:
-            try:
-                os.link(path, temporary)
-            except OSError:
-                with open(path, "rb") as source, open(temporary, "xb") as copy:
-                    shutil.copyfileobj(source, copy)
-                    copy.flush()
-                    os.fsync(copy.fileno())
+            os.link(path, temporary)
+        except OSError:
+            with open(path, "rb") as source:
+                write_with(target, lambda file: shutil.copyfileobj(source, file))
+            return
+        try:
             os.replace(temporary, target)
             _sync_folder(target.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)  # two names of one file stay as they are
 
 
 def append_line(path: Path, line: str) -> None:
@@ -131,7 +127,7 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_new(temporary, content)
+            _write_new(temporary, lambda file: file.write(content))
             try:
                 os.link(temporary, path)
             except FileExistsError:
@@ -140,7 +136,7 @@ def create_exclusively(path: Path, content: bytes) -> bool:
                 if error.errno not in NO_HARD_LINKS:
                     raise
                 try:
-                    _write_new(path, content)
+                    _write_new(path, lambda file: file.write(content))
                 except FileExistsError:
                     return False
             _sync_folder(path.parent)
@@ -166,9 +162,9 @@ def put_back(aside: Path, path: Path) -> None:
     aside.unlink(missing_ok=True)
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _write_new(path: Path, write: Callable[[BinaryIO], object]) -> None:
     with open(path, "xb") as file:
-        file.write(content)
+        write(file)
         file.flush()
         os.fsync(file.fileno())
 

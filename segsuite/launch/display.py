@@ -167,7 +167,7 @@ class Display:
         return sum(shown.fraction() for shown in list(self._running.values()))
 
     def time_left(self) -> str:
-        """ ", 3 min 00 s left", once that can be told; else nothing."""
+        """How long what is left will take, such as ", 3 min 00 s left"; empty until that can be told."""
         done = self._work_done + self._fraction()
         if done < 0.02:
             return ""
