@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,13 @@ class Machine:
 
     device: str
     precision: str
-    started: float
     ranks: Ranks
+    started: float = field(default_factory=time.monotonic)
+    """By a clock that nobody sets: the wall clock may jump."""
+
+    def seconds(self) -> float:
+        """How long the attempt has run."""
+        return time.monotonic() - self.started
 
 
 def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]:
@@ -147,12 +152,12 @@ def subject(trial: Frozen, folder: Path) -> Subject:
 
 def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
     """Threads, device, precision and the global seeds."""
-    started = time.time()
+    started = time.monotonic()
     threads = trial.settings.execution.threads or threads_by_default()
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     pl.seed_everything(trial.seed, workers=False, verbose=False)
-    return Machine(device, resolve_precision(trial.settings.train.precision, device), started, ranks)
+    return Machine(device, resolve_precision(trial.settings.train.precision, device), ranks, started)
 
 
 def describe(trial: Frozen, data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
@@ -259,5 +264,5 @@ def score(
     if trial.settings.checkerboard.measure:
         measure_at_the_end(network, data.scored_dataset, data.scored_indices, trial.settings.checkerboard, folder)
     result = summarise(trial, data, network, device, precision, evaluated, folder)
-    result["cost"]["attempt_seconds"] = time.time() - machine.started
+    result["cost"]["attempt_seconds"] = machine.seconds()
     return result
