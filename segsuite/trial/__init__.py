@@ -17,7 +17,7 @@ from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
 from segsuite.datasets.on_device import DrawnSamples
 from segsuite.errors import ConfigError, Preempted, SegsuiteError, SmallerBatch
-from segsuite.io import atomic, manifest, trial_warnings
+from segsuite.io import manifest, trial_warnings
 from segsuite.io.claims import ClaimLost
 from segsuite.io.machine import packed, threads_by_default
 from segsuite.io.store import RunDirectory, batches_in_words, read_json
@@ -36,6 +36,7 @@ from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device
 from segsuite.train.samples import read_predictions, write_predictions
 from segsuite.train.shown_images import ShownImages
 from segsuite.train.tracking import Subject, Tracker, tracked
+from segsuite.trial.attempts import record_attempt
 from segsuite.trial.batch_of_one import check_normalised
 from segsuite.trial.data import TrialData, build_data, refuse_other_data
 from segsuite.trial.frozen import Frozen, read
@@ -88,8 +89,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             check_normalised(network, data, trial.settings)
             fit_to_labels(network, data, run)
             described = describe(trial, data, network, machine)
-            run.check_claim()
-            atomic.write_json(folder / "manifest.json", described)
+            record_attempt(run, described)
             tracker.described(described)
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
             ranks.leave()  # the first one scores alone
@@ -110,7 +110,7 @@ def drop_state(run: RunDirectory) -> None:
     try:
         checkpoint_io.keep_weights(run)
     except SegsuiteError as error:
-        trial_warnings.note(run.folder, f"the checkpoints were kept as they are: {error.what}")
+        trial_warnings.note(run.folder, f"the checkpoints were kept as they are: {error.what}", lasting=True)
 
 
 def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: StopRequest) -> dict[str, Any]:
