@@ -162,15 +162,11 @@ def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
 
 def describe(trial: Frozen, data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
     """The manifest of this attempt."""
-    from segsuite.encoders.weights import file_sha256
-
-    path = getattr(network.encoder, "weights_file", None)
-    weights = {} if path is None else {Path(path).name: file_sha256(Path(path))}
     return manifest.describe(
         data.fingerprint,
         hardware(machine.device)
         | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None},
-        weights,
+        getattr(network.encoder, "loaded_weights", {}),
         data.facts(trial.settings),
     )
 
