@@ -39,10 +39,22 @@ def _disk_errors(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> Path:
-    """Creates a folder and its parents; a failure is one sentence instead of a traceback."""
+    """Creates a folder and its parents, and forces their names to the disk; a failure is one sentence instead of a
+    traceback."""
     with _disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
     return path
+
+
+def _make_folder(path: Path) -> None:
+    # A synced file in a folder whose own name was lost is lost, too.
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
 
 
 def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -53,7 +65,7 @@ def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     temporary = _temporary(path)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, write)
             os.replace(temporary, path)
@@ -112,9 +124,12 @@ def duplicate(path: Path, target: Path) -> None:
 def append_line(path: Path, line: str) -> None:
     """Adds one line and forces it to the disk. A file must have a single writer (O_APPEND is not safe on NFS)."""
     with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
+        is_new = file.tell() == 0
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
+        if is_new:
+            _sync_folder(path.parent)
 
 
 def create_exclusively(path: Path, content: bytes) -> bool:
@@ -125,7 +140,7 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     """
     temporary = _temporary(path)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, lambda file: file.write(content))
             try:
@@ -152,6 +167,7 @@ def take_away(path: Path) -> Path | None:
         os.rename(path, aside)
     except FileNotFoundError:
         return None
+    _sync_folder(path.parent)
     return aside
 
 
@@ -160,10 +176,18 @@ def put_back(aside: Path, path: Path) -> None:
     with contextlib.suppress(OSError):
         os.link(aside, path)
     aside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
-def _write_new(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    with open(path, "xb") as file:
+def write_new(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
+    """Lets `write` fill a file that there is not yet, with the rights that `mode` and the umask both give. Its name is
+    on the disk once `put_in_place` has put its folder in place. Raises SegsuiteError when the disk refuses."""
+    with _disk_errors(path):
+        _write_new(path, write, mode)
+
+
+def _write_new(path: Path, write: Callable[[BinaryIO], object], mode: int = 0o666) -> None:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
@@ -194,12 +218,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Gives a finished folder its name in one step; when another process has been quicker, its folder stays and this
-    one goes."""
+    """Gives a finished folder, whose files are on the disk, its name in one step: all names in it are on the disk
+    before, and its own afterwards. When another process has been quicker, its folder stays and this one goes."""
     with _disk_errors(target):
+        for inner, _, _ in os.walk(folder, topdown=False):
+            _sync_folder(Path(inner))
         try:
             os.rename(folder, target)
         except OSError:
             if not target.is_dir():
                 raise
             shutil.rmtree(folder)
+        _sync_folder(target.parent)
