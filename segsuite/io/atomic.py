@@ -122,13 +122,16 @@ def duplicate(path: Path, target: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds one line and forces it to the disk. A file must have a single writer (O_APPEND is not safe on NFS)."""
-    with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
-        is_new = file.tell() == 0
-        file.write(line + "\n")
+    """Adds one line and forces it to the disk; half a line that a killed writer left is ended first. A file must have a
+    single writer (O_APPEND is not safe on NFS)."""
+    with _disk_errors(path), open(path, "a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        half = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * half + line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-        if is_new:
+        if end == 0:
             _sync_folder(path.parent)
 
 
