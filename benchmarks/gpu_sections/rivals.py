@@ -19,7 +19,7 @@ from gpu_sections.cases import Case, data_of, settings_of, training_data
 from segsuite.datasets.loader import Samples, training_loader
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
+    from sectioned import Context
 
 Rival = Callable[[Case, "Context", int], tuple[float, float | None]]
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])

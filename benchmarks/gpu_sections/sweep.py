@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from segsuite import yaml_io
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -24,8 +24,8 @@ from segsuite.trial.data import build_data
 from segsuite.trial.networks import build_network
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 TABLE = "Training, images/s"
 WARMUP, TIMED = 20, 50

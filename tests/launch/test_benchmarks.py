@@ -118,8 +118,8 @@ import sys
 sys.path.insert(0, {str(FOLDER)!r})
 import gpu_sections
 gpu_sections.__path__.append({str(tmp_path)!r})
-import gpu
-gpu.SECTIONS = tuple(gpu_sections.Section(name, name, 0, 1) for name in ("raises", "hangs", "well"))
+import gpu, sectioned
+gpu.SECTIONS = tuple(sectioned.Section(name, name, 0, 1) for name in ("raises", "hangs", "well"))
 sys.argv = ["gpu", "--device", "cpu", "--json", "--minutes", "3"]
 gpu.main()
 """
