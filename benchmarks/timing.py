@@ -42,6 +42,20 @@ def side_by_side(functions: Mapping[str, Callable[[], object]], rounds: int, war
     return seconds
 
 
+def cpu_side_by_side(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of CPU time of each call, in turn, which other work on the machine hardly touches; for one thread."""
+
+    def timed(function: Callable[[], object]) -> Callable[[], object]:
+        def run() -> float:
+            start = time.process_time()
+            function()
+            return time.process_time() - start
+
+        return run
+
+    return side_by_side({name: timed(function) for name, function in functions.items()}, rounds)
+
+
 def clock(threads: int) -> Callable[[], float]:
     """CPU time, which other work on the machine hardly touches; wall time where several threads share the work."""
     return time.process_time if threads == 1 else time.perf_counter
