@@ -1,5 +1,6 @@
 """A training step, data included: stock, bare loop and the path of `segsuite run`, in turn."""
 
+import statistics
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,10 @@ from gpu_sections import rivals
 from gpu_sections.cases import Case, data_of, settings_of
 from gpu_sections.training import Clock, fit, operations
 
+from segsuite.config import Execution
 from segsuite.train.evaluation import AUTOCAST
 from segsuite.train.precision import matmul_flops, resolve_precision
+from segsuite.trial.threads import choose_threads
 from step_sections import stock
 from step_sections.goals import at_least, ratio
 from step_sections.images import with_images
@@ -51,40 +54,45 @@ def bare(case: Case, context: "Context", loss: rivals.LossFunction, warmup: int,
     return seconds_a_step
 
 
-def compared(
-    case: Case, context: "Context", combined: bool, rounds: int, steps: tuple[int, int]
-) -> dict[str, list[float]]:
-    """Seconds a step of each form, round by round."""
+def compared(case: Case, context: "Context", combined: bool, steps: tuple[int, int]) -> timing.Forms:
+    """What takes the seconds of a step of each form."""
     own = COMBINED if combined else CROSS_ENTROPY
     other = stock.combined() if combined else rivals.cross_entropy
-    forms = {
+    return {
         "stock": lambda: stock.seconds_a_step(case, context, other, *steps),
         "bare loop": bare(case, context, other, *steps),
         "segsuite": lambda: suite(case, context, own, *steps),
     }
-    return timing.side_by_side(forms, rounds, warmup=0)
 
 
 def main(context: "Context", records: "Records") -> None:
     context = with_images(context)
-    rounds, steps = (1, (2, 2)) if context.small else (3, (2, 4))
+    # As many as a trial takes that starts now: with more than are free, steps wait for each other.
+    threads = choose_threads(Execution(), "cpu").number
+    torch.set_num_threads(threads)
+    rounds, steps = (1, (2, 2)) if context.small else (3, (1, 3))
     precision = AUTOCAST.get(resolve_precision("auto", "cpu"), torch.float32)
     peak = matmul_flops("cpu", precision)
     r18, lite0 = (SMALL, SMALL) if context.small else (R18, LITE0)
-    plans = (
+    plans = [
         ("cross entropy + dice + focal", r18, True, "stock", 5.0),
         ("cross entropy", r18, False, "stock", 4.0),
         ("cross entropy, lite0", lite0, False, "bare loop", 2.0),
-    )
-    for name, case, combined, against, goal in plans:
-        row = f"{case.name}, {name}"
-        seconds = compared(case, context, combined, rounds, steps)
-        floor = operations(case, context) / peak
-        for form, values in seconds.items():
-            records.add(TABLE, row, **{form: 1e3 * sorted(values)[len(values) // 2]})
-        records.add(TABLE, row, **{"floor of the arithmetic": 1e3 * floor, "rounds": rounds})
-        for form in ("stock", "bare loop"):
-            records.add("Times as long as segsuite", row, **{form: ratio(seconds[form], seconds["segsuite"])})
-        own = min(seconds["segsuite"])
-        why = f"of {1e3 * own:.0f} ms at best, {floor / own:.0%} are the floor of {precision} products of matrices here"
-        at_least(records, f"{row}: {against} / segsuite", ratio(seconds[against], seconds["segsuite"]), goal, why)
+    ]
+    forms = [compared(case, context, combined, steps) for _, case, combined, _, _ in plans]
+    floors = [operations(case, context) / peak for _, case, _, _, _ in plans]
+    seconds: list[dict[str, list[float]]] = [{name: [] for name in form} for form in forms]
+    for turn in range(rounds):  # what is there when the time is over was timed in turn
+        for plan, form, floor, found in zip(plans, forms, floors, seconds, strict=True):
+            for name, values in timing.side_by_side(form, 1, warmup=0, first_turn=turn).items():
+                found[name] += values
+            name, case, _, against, goal = plan
+            row = f"{case.name}, {name}"
+            middle = {form: 1e3 * statistics.median(values) for form, values in found.items()}
+            of_machine = {"floor of the arithmetic": 1e3 * floor, "rounds": turn + 1, "threads": threads}
+            records.add(TABLE, row, **middle, **of_machine)
+            for other in ("stock", "bare loop"):
+                records.add("Times as long as segsuite", row, **{other: ratio(found[other], found["segsuite"])})
+            own = min(found["segsuite"])
+            why = f"{floor / own:.0%} of {1e3 * own:.0f} ms are products of matrices at the peak of {threads} threads"
+            at_least(records, f"{row}: {against} / segsuite", ratio(found[against], found["segsuite"]), goal, why)
