@@ -31,7 +31,10 @@ def add(commands: Any) -> None:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=_workers, default=1, metavar="N|auto", help="trials at a time; auto: what suits the machine"
+        "--workers",
+        type=_workers,
+        metavar="N|auto",
+        help="trials at a time; auto: what suits the machine; default: auto on a CPU, 1 on a GPU",
     )
     parser.add_argument(
         "--on", choices=("local", "slurm"), default="local", help="this machine (default), or a cluster"
@@ -60,8 +63,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _workers(text: str) -> int | None:
-    return None if text == "auto" else _positive(text)
+def _workers(text: str) -> int | str:
+    return text if text == "auto" else _positive(text)
 
 
 def _positive(text: str) -> int:
