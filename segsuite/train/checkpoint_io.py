@@ -111,8 +111,7 @@ def is_weights_alone(checkpoint: dict[str, Any]) -> bool:
 
 def _bytes(run: RunDirectory) -> int:
     """Of the checkpoints; one with two names counts once."""
-    paths = (run.last_checkpoint, run.previous_checkpoint, run.best_checkpoint)
-    found = [path.stat() for path in paths if path.exists()]
+    found = [path.stat() for path in run.checkpoints if path.exists()]
     return sum({status.st_ino: status.st_size for status in found}.values())
 
 

@@ -19,7 +19,7 @@ from segsuite.datasets.on_device import DrawnSamples
 from segsuite.errors import ConfigError, Preempted, SegsuiteError, SmallerBatch
 from segsuite.io import manifest, trial_warnings
 from segsuite.io.claims import ClaimLost
-from segsuite.io.machine import packed, threads_by_default
+from segsuite.io.machine import cores, packed, side_by_side
 from segsuite.io.store import RunDirectory, batches_in_words, read_json
 from segsuite.losses import build_loss
 from segsuite.losses.full_resolution import build_fused_loss
@@ -46,6 +46,7 @@ from segsuite.trial.networks import build_network, scored_checkpoint
 from segsuite.trial.ranks import claimed
 from segsuite.trial.result import summarise, write_counts
 from segsuite.trial.smaller_batch import halved_when_out_of_memory, keep_steps
+from segsuite.trial.threads import Threads, choose_threads, threads_so_far
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -57,6 +58,7 @@ class Machine:
     device: str
     precision: str
     ranks: Ranks
+    threads: Threads
     started: float = field(default_factory=time.monotonic)
     """By a clock that nobody sets: the wall clock may jump."""
 
@@ -82,7 +84,8 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             return follow(trial, device, ranks, run, stop)
         with tracked(subject(trial, folder), report) as tracker, recorded(run, stop, ranks):
             run.open()
-            machine = prepare(trial, device, ranks)
+            machine = prepare(trial, device, ranks, threads_so_far(run))
+            tell_threads(machine.threads, folder, report)
             data = build_data(trial.settings, ranks, device, report)
             refuse_other_data(data.fingerprint, run)
             network = build_network(trial.settings, data.num_classes)
@@ -116,7 +119,7 @@ def drop_state(run: RunDirectory) -> None:
 def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: StopRequest) -> dict[str, Any]:
     """What the ranks beside the first do: they train with it, and write nothing but what makes them fail."""
     with recorded(run, stop, ranks):
-        machine = prepare(trial, device, ranks)
+        machine = prepare(trial, device, ranks, threads_so_far(run))
         data = build_data(trial.settings, ranks, device)
         network = build_network(trial.settings, data.num_classes)
         fit_to_labels(network, data, run)
@@ -150,14 +153,23 @@ def subject(trial: Frozen, folder: Path) -> Subject:
     )
 
 
-def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
-    """Threads, device, precision and the global seeds."""
+def prepare(trial: Frozen, device: str, ranks: Ranks, earlier_threads: int | None = None) -> Machine:
+    """Threads, of which a training to be continued had `earlier_threads`; device, precision and the global seeds."""
     started = time.monotonic()
-    threads = trial.settings.execution.threads or threads_by_default()
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
+    threads = choose_threads(trial.settings.execution, device, earlier_threads)
+    torch.set_num_threads(threads.number)
+    cv2.setNumThreads(threads.number)
     pl.seed_everything(trial.seed, workers=False, verbose=False)
-    return Machine(device, resolve_precision(trial.settings.train.precision, device), ranks, started)
+    return Machine(device, resolve_precision(trial.settings.train.precision, device), ranks, threads, started)
+
+
+def tell_threads(threads: Threads, folder: Path, report: Report) -> None:
+    """Says what was chosen for a person, and records what is no longer repeatable."""
+    if threads.note:
+        report({"phase": "note", "note": threads.note})
+    if threads.warning:
+        trial_warnings.note(folder, threads.warning, lasting=True)
+        report({"phase": "warning", "warning": threads.warning})
 
 
 def describe(trial: Frozen, data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
@@ -165,7 +177,8 @@ def describe(trial: Frozen, data: TrialData, network: SegmentationNetwork, machi
     return manifest.describe(
         data.fingerprint,
         hardware(machine.device)
-        | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None},
+        | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None}
+        | {"cores": cores(), "side_by_side": side_by_side(), "threads_because": machine.threads.note},
         getattr(network.encoder, "loaded_weights", {}),
         data.facts(trial.settings),
     )
