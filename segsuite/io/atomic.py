@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import json
-import math
 import os
 import pwd
 import re
@@ -13,9 +12,10 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.io.numbers import finite
 
 NOT_WRITABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT,
@@ -146,21 +146,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Replaces `path` by `value` as JSON; NaN and infinity become null, since JSON has no word for them."""
     write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
-
-
-def finite(value: Any) -> Any:
-    """`value` with every NaN or infinite float replaced by None, through dicts, lists and tuples.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def duplicate(path: Path, target: Path) -> None:
