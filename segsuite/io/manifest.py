@@ -18,7 +18,7 @@ from segsuite.io.numbers import finite
 
 FILE = "manifest.json"
 """The last attempt's record."""
-ATTEMPTS = "attempts.jsonl"
+ATTEMPTS = "manifests.jsonl"
 """Every attempt's record, one a line, oldest first; never overwritten."""
 PACKAGES = (
     "segsuite", "torch", "torchvision", "pytorch-lightning", "segmentation-models-pytorch", "timm", "albumentations",
