@@ -25,10 +25,10 @@ from segsuite.launch.slurm.arrays import (
     largest_array,
     report_command,
 )
-from segsuite.launch.slurm.command import call
+from segsuite.launch.slurm.command import CHECKOUT, call
 from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task, forget_look, live_tasks
-from segsuite.launch.slurm.snapshot import CHECKOUT, snapshot
+from segsuite.launch.slurm.snapshot import snapshot
 
 LOCK_SECONDS = 120.0
 LOOK_SECONDS = 0.2
