@@ -149,9 +149,7 @@ def row(path: FastPath, options: argparse.Namespace, root: Path) -> dict[str, An
 
 def to_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """A table that Markdown, and an eye, can read."""
-    lines = [
-        "| fast / plain | mIoU, plain and fast | difference | 95 % interval | same counts | s of steps, plain and fast |"
-    ]
+    lines = ["| fast / plain | mIoU, plain and fast | difference | 95 % interval | same counts | s of steps, both |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for one in rows:
         interval = "" if one["low"] is None else f"{one['low']:+.4f} to {one['high']:+.4f}"
