@@ -71,6 +71,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/launch/attempt.py": {
         "Attempt.__init__": "nothing: opens a pipe",
     },
+    "segsuite/launch/doctor/features.py": {"features": "within .doctor-*"},
     "segsuite/launch/doctor/folder.py": {
         "check_folder": "the folder .doctor-* that it has just made",
         "_speed": "within .doctor-*",

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import pwd
 import re
 import secrets
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.io import users
 from segsuite.io.numbers import finite
 
 NOT_WRITABLE = (
@@ -58,20 +58,11 @@ def _whose(error: OSError, path: Path) -> str:
     """Whose the place is that forbids to write, where it forbids."""
     if error.errno not in FORBIDDEN:
         return ""
-    for place in (path, *path.absolute().parents):
-        with contextlib.suppress(OSError):
-            if place.exists() and not os.access(place, os.W_OK):
-                return f"; {place} is {owner(place)}'s"
+    with contextlib.suppress(OSError):
+        folder = next(place for place in path.absolute().parents if place.exists())
+        place = path if os.access(folder, os.W_OK) and os.path.lexists(path) else folder
+        return f"; {place} is {users.owner(place)}'s"
     return ""
-
-
-def owner(path: Path) -> str:
-    """The name of the user whose the file or folder `path` is, `user NUMBER` where it has none. Raises OSError."""
-    uid = path.lstat().st_uid
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
 
 
 def check_writable(folder: Path) -> None:
