@@ -113,22 +113,22 @@ def test_an_installed_package_stays_where_it_is(tmp_path: Path, monkeypatch: pyt
 
 def test_files_that_git_does_not_track_are_refused_by_name_unless_asked_for(repository: Path) -> None:
     (repository / "experiments").mkdir()
-    for name in ("segsuite/table.json", "experiments/mine.yaml", "plot.py"):
+    for name in ("segsuite/table.json", "experiments/mine.yaml", "experiments/plot.py", "mine.py"):
         (repository / name).write_text("x\n")
     with pytest.raises(ConfigError) as caught:
         made(repository)
-    assert "git does not track 2 files that may be part of it: plot.py, segsuite/table.json" in caught.value.what
+    assert "git does not track 2 files that may be part of it: mine.py, segsuite/table.json" in caught.value.what
     for way in ("git add FILE", ".gitignore", "--untracked copy", "--untracked leave-out"):
         assert way in caught.value.advice
     assert not (repository / "runs").exists()
     tracked = [".gitignore", "run.sh", "segsuite/a.py", "snapshot.json"]
     assert files(made(repository, "leave-out")) == tracked
-    new = ["experiments/mine.yaml", "plot.py", "segsuite/table.json"]
+    new = ["experiments/mine.yaml", "experiments/plot.py", "mine.py", "segsuite/table.json"]
     assert files(made(repository, "copy")) == sorted([*tracked, *new])
-    git(repository, "add", "plot.py", "segsuite")
-    assert files(made(repository)) == sorted([*tracked, *new[1:]])
+    git(repository, "add", "mine.py", "segsuite")
+    assert files(made(repository)) == sorted([*tracked, *new[2:]])
     assert code_of(repository).notes() == [
-        "note: not in the copy of the code, since git does not track them: experiments/mine.yaml"
+        "note: not in the copy of the code, since git does not track them: experiments/mine.yaml, experiments/plot.py"
     ]
 
 
