@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from segsuite.launch.slurm import reconcile, snapshot
 from segsuite.launch.slurm.profile import Profile
 from tests.power_cut import Disk
 from tests.reliability.trials import frozen, write_experiment
+from tests.slurm.checkouts import git, small_repository
 
 
 def test_the_model_finds_what_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,14 +98,11 @@ def test_code_table_and_trials_are_on_the_disk_before_sbatch_is_called(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    checkout = tmp_path / "checkout"
-    (checkout / "segsuite" / "inner").mkdir(parents=True)
-    for name in ("segsuite/a.py", "segsuite/inner/b.py", "run.sh"):
-        (checkout / name).write_text(f"{name}\n")
+    checkout = small_repository(tmp_path / "checkout")
+    (checkout / "segsuite" / "inner").mkdir()
+    (checkout / "segsuite" / "inner" / "b.py").write_text("b\n")
     (checkout / "link").symlink_to("run.sh")
-    identity = ["-c", "user.name=test", "-c", "user.email=test"]
-    for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "first"]):
-        subprocess.run(["git", "-C", checkout, *words], check=True)
+    git(checkout, "add", ".")
     monkeypatch.setattr(snapshot, "CHECKOUT", checkout)
     monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
     monkeypatch.setattr(reconcile, "largest_array", lambda: 1001)
