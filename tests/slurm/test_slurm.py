@@ -170,7 +170,7 @@ def test_what_failed_in_a_job_that_goes_on_with_others_is_to_be_submitted(tmp_pa
 
 def test_trials_of_equal_devices_share_arrays_and_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "largest_array", lambda: 2)
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     path = write_experiment(tmp_path, seeds=[0, 1, 2, 3, 4], execution__devices=2)
     alone = reconcile.submit(load(path), Profile(), [], dry_run=True)
     assert [command[3] for command in alone.commands[:-1]] == ["--array=0-1", "--array=0-1", "--array=0-0"]
@@ -190,7 +190,7 @@ def test_trials_of_equal_devices_share_arrays_and_packs(tmp_path: Path, monkeypa
 def test_devices_that_do_not_fit_the_profile_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], profile: Profile, message: str
 ) -> None:
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     with pytest.raises(ConfigError, match=message):
         reconcile.submit(load(write_experiment(tmp_path, **settings)), profile, [], dry_run=True)
 
@@ -234,7 +234,7 @@ def test_the_script_hands_on_each_word_as_it_is(word: str, tmp_path: Path) -> No
 def test_ten_thousand_trials_are_at_most_twenty_calls_of_sbatch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     monkeypatch.setattr(reconcile, "largest_array", lambda: 1001)
     experiment = load(write_experiment(tmp_path, seeds=list(range(10_000))))
     found = submit(experiment, Profile(), ["report"], dry_run=True)

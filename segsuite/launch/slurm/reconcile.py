@@ -123,7 +123,7 @@ def submit(
     if dry_run:
         unasked, tasks = None, list[Task]()
         try:
-            tasks = live_tasks(place.job_prefix)
+            tasks = live_tasks(place.job_prefix, place.folder)
         except SegsuiteError as error:
             if not without_cluster:
                 raise
@@ -138,7 +138,7 @@ def submit(
         planned.unasked = unasked
         return planned
     with _alone(place):
-        found = difference(experiment, live_tasks(place.job_prefix), only)
+        found = difference(experiment, live_tasks(place.job_prefix, place.folder), only)
         if not found.missing:
             return Submission(found)
         code = _code(CHECKOUT if live_code else snapshot(place.code, untracked), profile)
