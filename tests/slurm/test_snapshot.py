@@ -1,4 +1,4 @@
-"""segsuite.launch.slurm.snapshot: what a copy of the code holds, and who can change it."""
+"""segsuite.launch.slurm.snapshot: who can change a copy of the code, and that a changed one is not used."""
 
 import os
 import shutil
@@ -13,23 +13,7 @@ import pytest
 from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.io import store
 from segsuite.launch.slurm import snapshot
-from segsuite.launch.slurm.checkout import code_of, is_secret
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "repository"
-    (folder / "segsuite").mkdir(parents=True)
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, "test")
-    (folder / ".gitignore").write_text("runs/\n")
-    (folder / "segsuite" / "a.py").write_text("one\n")
-    (folder / "run.sh").write_text("#!/bin/sh\n")
-    (folder / "run.sh").chmod(0o755)
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        subprocess.run(["git", "-C", folder, *words], check=True)
-    monkeypatch.setattr(snapshot, "CHECKOUT", folder)
-    return folder
+from tests.slurm.checkouts import files, git, made
 
 
 @pytest.fixture
@@ -38,19 +22,6 @@ def umask() -> Iterator[Callable[[int], int]]:
     os.umask(before)
     yield os.umask
     os.umask(before)
-
-
-def git(repository: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", repository, *words], capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def made(repository: Path, untracked: str | None = None) -> Path:
-    return snapshot.snapshot(repository / "runs" / "code", untracked)
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
 def test_a_snapshot_has_edits_and_not_what_git_ignores(repository: Path) -> None:
@@ -65,18 +36,6 @@ def test_a_snapshot_has_edits_and_not_what_git_ignores(repository: Path) -> None
     assert files(copied) == [".gitignore", "link", "run.sh", "segsuite/a.py", "segsuite/b.py", "snapshot.json"]
     assert (copied / "segsuite" / "a.py").read_text() == "two\n"
     assert os.readlink(copied / "link") == "segsuite/a.py"
-
-
-def test_nothing_of_the_repository_changes(repository: Path) -> None:
-    (repository / "segsuite" / "a.py").write_text("two\n")
-    (repository / ".env").write_text("KEY=secret\n")
-
-    def look() -> dict[str, bytes]:
-        return {str(path): path.read_bytes() for path in (repository / ".git").rglob("*") if path.is_file()}
-
-    before = look()
-    made(repository, "copy")
-    assert look() == before  # the secret became an object of the repository
 
 
 def test_a_snapshot_is_made_once_for_each_state(repository: Path) -> None:
@@ -109,50 +68,6 @@ def test_a_snapshot_knows_its_commit_and_whether_files_differ_from_it(repository
 def test_an_installed_package_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "CHECKOUT", tmp_path)
     assert snapshot.snapshot(tmp_path / "code") == tmp_path
-
-
-def test_files_that_git_does_not_track_are_refused_by_name_unless_asked_for(repository: Path) -> None:
-    (repository / "experiments").mkdir()
-    for name in ("segsuite/table.json", "experiments/mine.yaml", "plot.py"):
-        (repository / name).write_text("x\n")
-    with pytest.raises(ConfigError) as caught:
-        made(repository)
-    assert "git does not track 2 files that may be part of it: plot.py, segsuite/table.json" in caught.value.what
-    for way in ("git add FILE", ".gitignore", "--untracked copy", "--untracked leave-out"):
-        assert way in caught.value.advice
-    assert not (repository / "runs").exists()
-    tracked = [".gitignore", "run.sh", "segsuite/a.py", "snapshot.json"]
-    assert files(made(repository, "leave-out")) == tracked
-    new = ["experiments/mine.yaml", "plot.py", "segsuite/table.json"]
-    assert files(made(repository, "copy")) == sorted([*tracked, *new])
-    git(repository, "add", "plot.py", "segsuite")
-    assert files(made(repository)) == sorted([*tracked, *new[1:]])
-    assert code_of(repository).notes() == [
-        "note: not in the copy of the code, since git does not track them: experiments/mine.yaml"
-    ]
-
-
-def test_secrets_are_never_copied(repository: Path) -> None:
-    (repository / ".ssh").mkdir()
-    secrets = [".env", ".env.local", "deploy.pem", "segsuite/Credentials-prod.json", ".ssh/config", "id_rsa"]
-    for name in secrets:
-        (repository / name).write_text("KEY=secret\n")
-        (repository / name).chmod(0o600)
-    git(repository, "add", "deploy.pem")  # nor one that is tracked
-    copied = made(repository, "copy")
-    assert files(copied) == [".gitignore", "run.sh", "segsuite/a.py", "snapshot.json"]
-    (note,) = code_of(repository).notes()
-    assert note == (
-        "note: not in the copy of the code, since they are named as secrets are: "
-        ".env, .env.local, .ssh/config, deploy.pem, id_rsa, ... (6 in all)"
-    )
-
-
-def test_no_file_of_this_repository_is_taken_for_a_secret() -> None:
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        pytest.skip("no checkout")
-    assert [path for path in git(root, "ls-files", "-z").split("\0") if is_secret(path)] == []
 
 
 @pytest.mark.parametrize(("mask", "file", "program", "folder"), [
@@ -275,12 +190,3 @@ def test_a_member_of_the_group_cannot_change_what_queued_jobs_run(
 def test_a_folder_that_python_cannot_take_code_from_is_refused(repository: Path) -> None:
     with pytest.raises(ConfigError, match="with ':' in its name"):
         snapshot.snapshot(repository / "runs" / "12:30" / "code")
-
-
-def test_without_git_a_checkout_is_not_run_live_without_a_word(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(ConfigError, match="git is missing") as caught:
-        made(repository)
-    assert "--live-code" in caught.value.advice

@@ -12,22 +12,21 @@ import pytest
 from segsuite.io import store
 from segsuite.launch.slurm.checkout import code_of
 from tests.reliability.trials import REPOSITORY, environment, trials_of, write_experiment
+from tests.slurm.checkouts import git
 from tests.slurm.cluster import Cluster, log
 
 pytestmark = pytest.mark.slow
 
 
-def checkout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def checkout(folder: Path) -> Path:
     """A checkout of this code, whose trials say so in their log."""
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, "test")
     for path in code_of(REPOSITORY, "copy").files:
         if path.startswith(("segsuite/", "slurm/")):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / path, folder / path)
     mark(folder, "the code of the submission")
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        subprocess.run(["git", "-C", folder, *words], check=True)
+        git(folder, *words)
     return folder
 
 
@@ -51,7 +50,7 @@ def submit(cluster: Cluster, code: Path, path: Path) -> str:
 def test_a_job_runs_the_code_of_its_submission_or_none(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = checkout(tmp_path / "checkout", monkeypatch)
+    code = checkout(tmp_path / "checkout")
     paths = [write_experiment(tmp_path / name, train__max_steps=1) for name in ("plain", "wrapper", "container")]
     # A folder for runs that is relative to where `segsuite run` is called.
     paths[0].write_text(re.sub("runs_root: .*", "runs_root: ../plain/runs", paths[0].read_text()))

@@ -18,6 +18,8 @@ SECRETS = (
 SECRET_FOLDERS = (".ssh", ".aws", ".gnupg", ".kube")
 CODE_FOLDERS = ("segsuite/", "slurm/")
 CODE_SUFFIXES = (".py", ".so")
+NO_JOBS_CODE = ("tests/", "benchmarks/", "docs/", "experiments/", "data/")
+"""Folders of the repository that nothing in CODE_FOLDERS imports from."""
 UNTRACKED = ("copy", "leave-out")
 SHOWN = 5
 
@@ -58,7 +60,7 @@ def code_of(root: Path, untracked: str | None = None) -> Code:
     others = _paths(root, "--others", "--exclude-standard")
     secrets = [path for path in (*tracked, *others) if is_secret(path)]
     others = [path for path in others if not is_secret(path)]
-    unsure = [path for path in others if path.startswith(CODE_FOLDERS) or path.endswith(CODE_SUFFIXES)]
+    unsure = [path for path in others if _may_be_code(path)]
     if unsure and untracked not in UNTRACKED:
         raise ConfigError(
             f"jobs run a copy of the code, and git does not track {plural(len(unsure), 'file')} that may be part of "
@@ -82,6 +84,10 @@ def is_secret(path: str) -> bool:
     """
     *folders, name = path.lower().split("/")
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in SECRETS) or any(at in SECRET_FOLDERS for at in folders)
+
+
+def _may_be_code(path: str) -> bool:
+    return path.startswith(CODE_FOLDERS) or (path.endswith(CODE_SUFFIXES) and not path.startswith(NO_JOBS_CODE))
 
 
 def _is_file(path: Path) -> bool:
