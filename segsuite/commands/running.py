@@ -50,7 +50,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--live-code", action="store_true", help="on slurm: no copy of the code; edits reach queued trials"
     )
     parser.add_argument(
-        "--per-device", type=_positive, default=1, metavar="K", help="trials at a time on a GPU; default: 1"
+        "--per-device",
+        type=_workers,
+        default=1,
+        metavar="K|auto",
+        help="trials at a time on a GPU; auto: as many as its memory holds, by what they were seen to take; default: 1",
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="start further trials although the first three fail in the same way"
