@@ -48,7 +48,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "launch": PLANS | {"datasets", "encoders"},
     "report": PLANS | {"stats", "metrics", "datasets", "checkerboard"},
     "data_command": PLANS | FAMILIES | {"launch", "report"},
-    "commands": PLANS | {"launch", "report", "inspect", "data_command", "encoders", "trial"},
+    "prediction": PLANS | FAMILIES | {"train", "trial", "inspect", "launch"},
+    "commands": PLANS | {"launch", "report", "inspect", "data_command", "encoders", "trial", "prediction"},
     "cli": GROUND | {"commands"},
     "__main__": {"cli"},
 }
