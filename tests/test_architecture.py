@@ -118,6 +118,12 @@ def relative_imports(tree: ast.AST) -> Offences:
     return ((line, f"imports {name}") for line, name in imported(tree) if name.startswith("."))
 
 
+def wall_clock_durations(tree: ast.AST) -> Offences:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and "time.time()" in ast.unparse(node):
+            yield node.lineno, f"is a duration by the wall clock: {ast.unparse(node)}"
+
+
 ONE_OWNER: dict[str, tuple[Rule, tuple[str, ...]]] = {
     "only io/atomic renames files": (renames, ("io/atomic.py",)),
     "only yaml_io reads YAML": (names("yaml"), ("yaml_io.py",)),
@@ -125,9 +131,9 @@ ONE_OWNER: dict[str, tuple[Rule, tuple[str, ...]]] = {
         names("PIL", "imageio", "torchvision.io", "cv2.imread", "cv2.imdecode"),
         ("datasets/image_io.py", "datasets/image_header.py"),
     ),
-    "only launch starts processes": (
+    "only launch starts processes, beside asking git": (
         names("subprocess", "os.system", "os.popen", "os.fork", "os.execv", "os.execvp", "os.posix_spawn"),
-        ("launch/", "trial/nursery.py", "trial/ranks.py"),
+        ("launch/", "trial/nursery.py", "trial/ranks.py", "io/checkout.py"),
     ),
     # encoders/weights.py reads pretrained weights, which are no checkpoints of ours.
     "only train/checkpoint_io saves and loads checkpoints": (
@@ -135,6 +141,10 @@ ONE_OWNER: dict[str, tuple[Rule, tuple[str, ...]]] = {
         ("train/checkpoint_io.py", "encoders/weights.py"),
     ),
     "imports of segsuite are absolute": (relative_imports, ()),
+    "durations are by time.monotonic(); only ages of files are by time.time()": (
+        wall_clock_durations,
+        ("datasets/fingerprints.py", "io/atomic.py", "launch/slurm/asking.py", "launch/slurm/accounting.py"),
+    ),
 }
 
 
@@ -273,6 +283,7 @@ def test_source_is_ascii() -> None:
         (private_imports, "from torch._dynamo import config"),
         (private_imports, "from timm.layers import _assert"),
         (relative_imports, "from .base import Upsampler"),
+        (wall_clock_durations, "took = time.time() - started"),
         (names_nothing, "LOSSES = {'a': 'segsuite.losses.none:None_'}"),
         (partial(against_the_directions, "losses"), "from segsuite.config import X"),
         (

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import pwd
 import secrets
 import socket
 import threading
@@ -103,7 +102,7 @@ def _remove_if_stale(path: Path) -> None:
     holder = _parse(path)
     if holder is None:
         return
-    if not _is_stale(holder, path, lambda: _file_system_time(path.parent)):
+    if not _is_stale(holder, path, lambda: atomic.now_in(path.parent)):
         if holder:
             process = f"process {holder.get('pid')} on {holder.get('host')}"
             raise ClaimError(
@@ -150,13 +149,9 @@ def _parse(path: Path) -> dict[str, Any] | None:
 
 def _owner(path: Path) -> str:
     try:
-        uid = path.lstat().st_uid
+        return f"; it is {atomic.owner(path)}'s"
     except OSError:
         return ""
-    try:
-        return f"; it is {pwd.getpwuid(uid).pw_name}'s"
-    except KeyError:
-        return f"; it is user {uid}'s"
 
 
 @contextlib.contextmanager
@@ -192,20 +187,6 @@ def _is_stale(holder: dict[str, Any], path: Path, now: Callable[[], float]) -> b
         return now() - path.lstat().st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return True
-
-
-def _file_system_time(folder: Path) -> float:
-    """Now, by the clock that stamps files in `folder`, which may be a server's; by this machine's, where nothing can be
-    written."""
-    probe = folder / f".now.{secrets.token_hex(8)}.tmp"
-    try:
-        probe.touch(exist_ok=False)
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink(missing_ok=True)
-    except OSError:
-        return time.time()
 
 
 def _identity() -> dict[str, Any]:

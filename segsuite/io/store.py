@@ -100,6 +100,7 @@ class RunDirectory:
         self.previous_checkpoint = folder / "checkpoints" / "previous.ckpt"
         """The last.ckpt before, while the trial trains: a disk may damage one."""
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
+        self.checkpoints = (self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint)
 
     def check_claim(self) -> None:
         """Raises ClaimLost when another process has taken over the trial."""
@@ -116,7 +117,7 @@ class RunDirectory:
         (self.folder / "failure.json").unlink(missing_ok=True)
         smaller = read_json(self.folder / SMALLER_BATCH)
         if smaller is not None and not smaller.get("begun"):
-            for path in (*(self.folder / "checkpoints").glob("*"), *(self.folder / name for name in OF_TRAINING)):
+            for path in (*self.checkpoints, *(self.folder / name for name in OF_TRAINING)):
                 path.unlink(missing_ok=True)
             atomic.write_json(self.folder / SMALLER_BATCH, smaller | {"begun": True})
 

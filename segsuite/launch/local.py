@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, plural
 from segsuite.experiment import Experiment, Trial
@@ -17,7 +18,7 @@ from segsuite.launch.causes import smaller_batch
 from segsuite.launch.display import Display
 from segsuite.launch.freeze import freeze
 from segsuite.launch.same_failure import ENOUGH, common_failure
-from segsuite.launch.slots import Slot, slots
+from segsuite.launch.slots import Slot, in_words, slots, workers_by_default
 from segsuite.launch.warm import Pool
 
 LOOK_SECONDS = 0.1
@@ -38,14 +39,15 @@ class Outcome:
 def run(
     experiment: Experiment,
     display: Display,
-    workers: int | None = 1,
+    workers: int | Literal["auto"] | None = None,
     per_device: int = 1,
     keep_going: bool = False,
     fresh: bool = False,
 ) -> Outcome:
-    """Runs every trial that has no result, `workers` at a time (None: as many as suit the machine, see slots.py). A
-    failed one is recorded and stops no other; when the first ones fail in the same way, no further one is started,
-    unless `keep_going`. Their processes are forked from one that has imported everything, or `fresh`.
+    """Runs every trial that has no result, `workers` at a time (auto: as many as suit the machine, see slots.py; None:
+    that on a CPU, and one on a GPU). A failed one is recorded and stops no other; when the first ones fail in the same
+    way, no further one is started, unless `keep_going`. Their processes are forked from one that has imported
+    everything, or `fresh`.
 
     Ctrl-C (or SIGTERM, SIGUSR1) lets the running trials save and ends the run; a second one ends at once.
     """
@@ -55,6 +57,8 @@ def run(
     ended: list[Path] = []
     free = _slots(waiting, workers, per_device)
     display.begin(experiment, outcome.finished, len(free))
+    if len(waiting) > 1 and not isinstance(workers, int):
+        display.says(in_words(free))
     _warn_of_fighting(waiting, len(free), display)
     with _signals() as asked, contextlib.closing(Pool(display.warns)) as pool:
         if not fresh and _gain_by_a_pool(waiting):
@@ -87,9 +91,13 @@ def run(
     return outcome
 
 
-def _slots(waiting: Sequence[Trial], workers: int | None, per_device: int) -> list[Slot]:
-    wants_gpu = any(trial.settings.execution.device in ("auto", "cuda") for trial in waiting)
-    return slots(workers, per_device, len(waiting), wants_gpu)
+def _slots(waiting: Sequence[Trial], workers: int | Literal["auto"] | None, per_device: int) -> list[Slot]:
+    wants_gpu = any(trial.settings.execution.device != "cpu" for trial in waiting)
+    if workers is None:
+        workers = "auto" if workers_by_default(wants_gpu) is None else 1
+    executions = [trial.settings.execution for trial in waiting]
+    most = max(((one.threads or 1) * one.ranks for one in executions), default=1)
+    return slots(None if workers == "auto" else workers, per_device, len(waiting), wants_gpu, most)
 
 
 def _gain_by_a_pool(waiting: Sequence[Trial]) -> bool:

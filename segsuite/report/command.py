@@ -7,8 +7,8 @@ from pathlib import Path
 
 from segsuite.errors import plural
 from segsuite.experiment import Experiment
-from segsuite.report.build import build_report, folder_of, write_report
-from segsuite.report.figure_files import write_figures
+from segsuite.report.build import build_report, folder_of, own_files, write_report
+from segsuite.report.figure_files import file_names, write_figures
 from segsuite.report.serve import Follower, serve
 
 
@@ -44,7 +44,9 @@ def report(experiment: Experiment, wishes: Wishes, say: Callable[[str], object] 
     say(made.material.answers.sentence)
     say(f"written to {page}")
     if wishes.with_figures:
-        written = write_figures([figure for section in made.sections for figure in section.figures], folder / "figures")
+        figures = [figure for section in made.sections for figure in section.figures]
+        own_files(folder, [f"figures/{name}" for name in file_names(figures)])
+        written = write_figures(figures, folder / "figures")
         say(f"{plural(len(written), 'figure')} in {folder / 'figures'}")
     if wishes.open_browser:
         webbrowser.open(page.resolve().as_uri())

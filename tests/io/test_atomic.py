@@ -131,11 +131,11 @@ def test_only_the_first_creates_a_file(tmp_path: Path) -> None:
 
 
 def test_stale_temporaries_go_and_young_ones_stay_when_asked(tmp_path: Path) -> None:
-    for name in (".last.ckpt.17.tmp", ".claim.json.18.ab.tmp", "kept.txt"):
+    for name in (".last.ckpt.0000000000000011.tmp", ".claim.json.0000000000000012.tmp", "kept.txt"):
         (tmp_path / name).write_text("")
     old = time.time() - 100
-    os.utime(tmp_path / ".last.ckpt.17.tmp", (old, old))
+    os.utime(tmp_path / ".last.ckpt.0000000000000011.tmp", (old, old))
     atomic.remove_stale_temporaries(tmp_path, older_than=60)
-    assert names(tmp_path) == [".claim.json.18.ab.tmp", "kept.txt"]
+    assert names(tmp_path) == [".claim.json.0000000000000012.tmp", "kept.txt"]
     atomic.remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == ["kept.txt"]

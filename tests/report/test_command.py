@@ -19,7 +19,7 @@ from segsuite.report.figure_files import write_figures
 from tests.report.browser import chromium
 from tests.report.runs import experiment_in, finish
 
-NAMES = {"report.html", "results.csv", "report.json", "table.tex", "table.md", "figures"}
+NAMES = {"report.html", "results.csv", "report.json", "table.tex", "table.md", "figures", ".report-files.json"}
 
 
 @pytest.fixture
