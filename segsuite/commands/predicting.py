@@ -64,7 +64,7 @@ def _predict(given: argparse.Namespace) -> int:
     from segsuite.prediction.trials import find
     from segsuite.prediction.windows import Windows
 
-    views = _views(given.tta)
+    seen = views(given.tta)
     Windows(64 if given.window is None else given.window, given.overlap)  # refuses what cannot be
     trials = find(given.target, given.overrides, given.arm, given.seed)
     images = inputs(given.images)
@@ -83,7 +83,7 @@ def _predict(given: argparse.Namespace) -> int:
     from segsuite.prediction.loading import load_predictor
     from segsuite.prediction.memory import WindowChoice
 
-    predictor = load_predictor(trials, given.device, views)
+    predictor = load_predictor(trials, given.device, seen)
     many = f"the mean of {len(trials)} trials, " if len(trials) > 1 else ""
     print(
         f"{many}{'; '.join(trial.name for trial in trials)}, on {predictor.device}, {predictor.precision}", flush=True
@@ -108,7 +108,7 @@ def _kinds(outputs: Any) -> list[str]:
     return [path.parent.name for path in outputs.files("image").values()]
 
 
-def _views(text: str) -> "tuple[View, ...]":
+def views(text: str) -> "tuple[View, ...]":
     """What `--tta` says. Raises ConfigError."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     scales = []

@@ -30,10 +30,13 @@ def load_predictor(trials: Sequence[Trained], device: str = "auto", views: tuple
         settings = frozen.read(trial.folder).settings
         network = trained_network(trial.folder, settings, len(trial.classes))
         networks.append(network.to(device))
-    # On the machine that scored it the arithmetic may have been another: bf16 is slower than fp32 on a CPU without
-    # instructions for it, and fp16 is a GPU's.
-    precision = "fp32" if first.precision == "fp32" else resolve_precision("auto", device)
-    return Predictor(tuple(networks), len(first.classes), device, precision, views)
+    return Predictor(tuple(networks), len(first.classes), device, precision_of(first.precision, device), views)
+
+
+def precision_of(scored: str, device: str) -> str:
+    """fp32 where the trial was scored in it; else the fast one of `device`, which may be another machine: bf16 is
+    slower than fp32 on a CPU without instructions for it, and fp16 is a GPU's."""
+    return "fp32" if scored == "fp32" else resolve_precision("auto", device)
 
 
 def refuse_missing(device: str) -> None:

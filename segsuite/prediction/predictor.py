@@ -105,7 +105,7 @@ class Predictor:
         size = image_NCHW.shape[-2:]
         total_CHW: Tensor | None = None
         for view in self.views:
-            seen_NCHW = _changed(image_NCHW, view)
+            seen_NCHW = changed(image_NCHW, view)
             for network in self.networks:
                 logits_NCHW = self._logits(network, seen_NCHW).float()
                 if view.mirrored:
@@ -127,7 +127,8 @@ class Predictor:
         return logits_NCHW
 
 
-def _changed(image_NCHW: Tensor, view: View) -> Tensor:
+def changed(image_NCHW: Tensor, view: View) -> Tensor:
+    """Images (N, 3, H, W), uint8 or float in 0..1, as the view shows them."""
     if view.scale != 1:
         size = [max(1, round(length * view.scale)) for length in image_NCHW.shape[-2:]]
         if image_NCHW.dtype == torch.uint8:
