@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "prediction": PLANS | FAMILIES | {"train", "trial", "inspect", "launch"},
     "commands": PLANS | {"launch", "report", "inspect", "data_command", "encoders", "trial", "prediction"},
     "cli": GROUND | {"commands"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "io"},
 }
 # What a login node calls: importing it must not bring in torch, nor a library that does.
 TORCH_FREE = PLANS - {""} | {"cli", "commands", "launch", "report", "stats"}

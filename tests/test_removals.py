@@ -58,6 +58,9 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "Claim.release": "claim.json, if it is this process's own",
         "_remove_if_stale": "claim.json of a process that is gone",
     },
+    "segsuite/io/manifest.py": {
+        "add": "manifest.json",
+    },
     "segsuite/io/store.py": {
         "RunDirectory.open": "failure.json; when batches get smaller, the checkpoints and the files of OF_TRAINING",
         "RunDirectory.rewind": "events.jsonl",
@@ -68,6 +71,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/launch/attempt.py": {
         "Attempt.__init__": "nothing: opens a pipe",
     },
+    "segsuite/launch/doctor/features.py": {"features": "within .doctor-*"},
     "segsuite/launch/doctor/folder.py": {
         "check_folder": "the folder .doctor-* that it has just made",
         "_speed": "within .doctor-*",
@@ -125,6 +129,9 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/report/gallery.py": {
         "write_gallery": "the page that --out names; no other file, see check_out",
     },
+    "segsuite/report/serve.py": {
+        "leading_to": "its own new file",
+    },
     "segsuite/train/callbacks.py": {
         "Checkpoints._save": "previous.ckpt",
         "Checkpoints._keep_as_best": "best.ckpt",
@@ -137,9 +144,6 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "save": "the checkpoint that its caller names",
         "load_newest_whole": "last.ckpt where it is damaged",
         "keep_weights": "last, previous and best.ckpt of a finished trial",
-    },
-    "segsuite/trial/__init__.py": {
-        "run_trial": "manifest.json",
     },
     "segsuite/trial/clean.py": {
         "_delete": "checkpoints and caches by their names; no link, nothing in a folder that is one",

@@ -75,6 +75,7 @@ def _positive(text: str) -> int:
 
 def _profile_steps(given: argparse.Namespace) -> int:
     """Prints where the steps of the first trial spend their time."""
+    from segsuite.errors import plural
     from segsuite.launch.profiling import profile_steps
 
     trial, found = profile_steps(given.experiment, given.overrides)
@@ -85,11 +86,14 @@ def _profile_steps(given: argparse.Namespace) -> int:
     ]
     print(
         f"{trial.arm}, seed {trial.seed}: {found['steps']} steps on {found['device']}, {found['precision']}, "
-        f"{found['threads']} CPU threads"
+        f"{plural(found['threads'], 'CPU thread')}"
     )
     print_rows(("part", "ms a step", "share"), [*rows, ("all", f"{seconds:.1f}", "")])
-    share = f"{found['share_of_peak']:.0%} of the measured peak of matrix products"
-    print(f"{found['images_per_second']:.1f} images/s, {share}")
+    peak = f"the {found['peak_flops'] / 1e12:.2f} TFLOP/s that products of matrices reach here"
+    print(f"{found['images_per_second']:.1f} images/s, {found['share_of_peak']:.0%} of {peak}")
+    if of_image := found["validation_milliseconds"]:
+        parts = ", ".join(f"{part} {value:.1f} ms" for part, value in of_image.items())
+        print(f"an image of a validation: {parts}; a training step counts no predictions")
     return EXIT_DONE
 
 

@@ -3,9 +3,7 @@
 import contextlib
 import errno
 import json
-import math
 import os
-import pwd
 import re
 import secrets
 import shutil
@@ -13,9 +11,11 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.io import users
+from segsuite.io.numbers import finite
 
 NOT_WRITABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT,
@@ -58,20 +58,11 @@ def _whose(error: OSError, path: Path) -> str:
     """Whose the place is that forbids to write, where it forbids."""
     if error.errno not in FORBIDDEN:
         return ""
-    for place in (path, *path.absolute().parents):
-        with contextlib.suppress(OSError):
-            if place.exists() and not os.access(place, os.W_OK):
-                return f"; {place} is {owner(place)}'s"
+    with contextlib.suppress(OSError):
+        folder = next(place for place in path.absolute().parents if place.exists())
+        place = path if os.access(folder, os.W_OK) and os.path.lexists(path) else folder
+        return f"; {place} is {users.owner(place)}'s"
     return ""
-
-
-def owner(path: Path) -> str:
-    """The name of the user whose the file or folder `path` is, `user NUMBER` where it has none. Raises OSError."""
-    uid = path.lstat().st_uid
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
 
 
 def check_writable(folder: Path) -> None:
@@ -146,21 +137,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: object) -> None:
     """Replaces `path` by `value` as JSON; NaN and infinity become null, since JSON has no word for them."""
     write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
-
-
-def finite(value: Any) -> Any:
-    """`value` with every NaN or infinite float replaced by None, through dicts, lists and tuples.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def duplicate(path: Path, target: Path) -> None:

@@ -13,12 +13,12 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from segsuite.errors import ClaimError
-from segsuite.io import atomic
+from segsuite.io import atomic, users
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # nine missed beats: a claimant that cannot be seen is taken for dead
@@ -45,8 +45,7 @@ class Claim:
         if not self._is_own():
             holder = _parse(self._path) or {}
             raise ClaimLost(
-                f"another process has taken over this trial: {holder.get('pid', 'unknown')} on "
-                f"{holder.get('host', 'an unknown machine')}",
+                f"another process has taken over this trial: {in_words(holder)}",
                 str(self._path.parent),
                 f"nothing: it goes on there. This process was stopped for over {STALE_SECONDS:.0f} s, or could not "
                 "reach the folder",
@@ -82,7 +81,8 @@ def claim(folder: Path) -> Iterator[Claim]:
     cannot be read.
     """
     path = folder / NAME
-    content = json.dumps(_identity() | {"time": time.time(), "token": secrets.token_hex(8)}).encode()
+    told = {"user": users.name(), "time": time.time(), "token": secrets.token_hex(8)}
+    content = json.dumps(_identity() | told).encode()
     for _ in range(TRIES):
         if atomic.create_exclusively(path, content):
             break
@@ -102,11 +102,13 @@ def _remove_if_stale(path: Path) -> None:
     holder = _parse(path)
     if holder is None:
         return
+    own = users.name()
     if not _is_stale(holder, path, lambda: atomic.now_in(path.parent)):
         if holder:
-            process = f"process {holder.get('pid')} on {holder.get('host')}"
             raise ClaimError(
-                f"the trial is being run by {process}", str(path.parent), "wait for it, or end that process first"
+                f"the trial is being run by {in_words(holder)}",
+                str(path.parent),
+                "wait for it, or end that process first" if holder.get("user", own) == own else "wait for it",
             )
         raise ClaimError(
             "its claim is not whole", str(path), f"try again in {STALE_SECONDS / 60:.0f} minutes: it may be new"
@@ -121,8 +123,20 @@ def _remove_if_stale(path: Path) -> None:
         atomic.put_back(aside, path)
 
 
+def in_words(holder: Mapping[str, Any]) -> str:
+    """Who holds a claim.
+
+    >>> in_words({"pid": 7, "host": "a", "user": "anna"}), in_words({"pid": 7, "host": "a"}), in_words({})
+    ("process 7 on a, anna's", 'process 7 on a', 'an unknown process')
+    """
+    if not holder:
+        return "an unknown process"
+    whose = f", {holder['user']}'s" if "user" in holder else ""
+    return f"process {holder.get('pid')} on {holder.get('host')}{whose}"
+
+
 def read(folder: Path) -> dict[str, Any] | None:
-    """Who claims the run directory `folder` (host, pid, boot, time, ...), or None."""
+    """Who claims the run directory `folder` (user, host, pid, time, ...), or None."""
     try:
         return _parse(folder / NAME) or None
     except ClaimError:
@@ -149,7 +163,7 @@ def _parse(path: Path) -> dict[str, Any] | None:
 
 def _owner(path: Path) -> str:
     try:
-        return f"; it is {atomic.owner(path)}'s"
+        return f"; it is {users.owner(path)}'s"
     except OSError:
         return ""
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from segsuite.io import atomic, checkout
+from segsuite.io.numbers import finite
 
 FILE = "manifest.json"
 """The last attempt's record."""
-ATTEMPTS = "attempts.jsonl"
+ATTEMPTS = "manifests.jsonl"
 """Every attempt's record, one a line, oldest first; never overwritten."""
 PACKAGES = (
     "segsuite", "torch", "torchvision", "pytorch-lightning", "segmentation-models-pytorch", "timm", "albumentations",
@@ -105,7 +106,7 @@ def of_result(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _append(folder: Path, record: Mapping[str, Any]) -> None:
-    atomic.append_line(folder / ATTEMPTS, json.dumps(atomic.finite(dict(record)), allow_nan=False))
+    atomic.append_line(folder / ATTEMPTS, json.dumps(finite(dict(record)), allow_nan=False))
 
 
 def _mapping(text: bytes) -> dict[str, Any] | None:

@@ -130,8 +130,12 @@ def own_files(folder: Path, names: Collection[str]) -> set[str]:
             str(folder / strangers[0]),
             "give another --out, or move it",
         )
-    atomic.make_folder(folder)
-    atomic.write_json(folder / FILES, sorted(own.union(names)))  # first: a kill may come between any two files
+    try:
+        atomic.make_folder(folder)
+        atomic.write_json(folder / FILES, sorted(own.union(names)))  # first: a kill may come between any two files
+    except ConfigError as error:
+        advice = "give --out a folder that you may write to, or ask the owner of this one to let your group write there"
+        raise ConfigError(error.what, error.where, advice) from error
     return own
 
 

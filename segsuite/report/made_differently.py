@@ -29,7 +29,7 @@ def made_differently(gathered: Gathered, names: Mapping[str, str]) -> Iterable[s
     if _differ(of_code):
         yield (
             f"Trials were made by different versions of the code: {_told(of_code, names)}. A difference between arms "
-            "may be one of the code; to make them anew by one version, remove their run directories and run again."
+            "may come from the code. To make them anew by one version, remove their run directories and run again."
         )
     packages = list(dict.fromkeys(name for _, facts in known for one in facts for name in one))
     found = {
@@ -44,7 +44,7 @@ def made_differently(gathered: Gathered, names: Mapping[str, str]) -> Iterable[s
         if _differ(of_weights):
             yield (
                 f"Trials with the same setting of weights began from different ones: {_told(of_weights, names)}. Their "
-                "difference may be one of the initial weights."
+                "difference may come from these weights."
             )
     devices = _groups((trial, [one.get("device", "") for one in facts]) for trial, facts in known)
     if _differ(devices):

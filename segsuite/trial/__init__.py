@@ -92,7 +92,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             check_normalised(network, data, trial.settings)
             fit_to_labels(network, data, run)
             described = describe(trial, data, network, machine)
-            record_attempt(run, described)
+            record_attempt(run, described, report)
             tracker.described(described)
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
             ranks.leave()  # the first one scores alone

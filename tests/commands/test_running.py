@@ -1,5 +1,6 @@
 """`segsuite run` and `segsuite retry`: what is repeated is said, and trials are chosen by name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -166,11 +167,12 @@ def test_where_a_step_spends_its_time_is_printed_and_nothing_is_left(tmp_path: P
     done = segsuite("run", path, "--profile-steps")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert "20 steps on cpu, fp32, 1 CPU threads" in lines[0]
-    assert [line.split("  ")[0] for line in lines[2:10]] == [
-        "data", "forward", "loss", "backward", "checks", "optimizer", "the rest", "all",
+    assert "20 steps on cpu, fp32, 1 CPU thread" in lines[0]
+    assert [line.split("  ")[0] for line in lines[2:11]] == [
+        "data", "forward", "loss", "backward", "checks", "optimizer", "logging", "the rest", "all",
     ]  # fmt: skip
-    assert "images/s" in lines[-1]
+    assert re.search(r"images/s, \d+% of the [\d.]+ TFLOP/s", lines[-2])
+    assert re.match(r"an image of a validation: forward [\d.]+ ms, metric [\d.]+ ms;", lines[-1])
     assert not (tmp_path / "runs").exists()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from segsuite.io import manifest
+from segsuite.launch.causes import read_attempts
 
 CANARY = "canary-7f3a9c"
 
@@ -150,9 +151,16 @@ def test_the_manifest_of_an_earlier_version_is_the_first_line(tmp_path: Path) ->
     assert [record["host"] for record in manifest.attempts(tmp_path)] == ["old", "new"]
 
 
+def test_what_a_batch_script_notes_is_another_file(tmp_path: Path) -> None:
+    (tmp_path / "attempts.jsonl").write_text('{"job": "7_0", "restart": 0, "begin": 1000}\n')
+    manifest.add(tmp_path, {"host": "a"}, continues=False)
+    assert manifest.attempts(tmp_path) == [{"host": "a", "continues": False}]
+    assert read_attempts(tmp_path) == [{"job": "7_0", "restart": 0, "begin": 1000}]
+
+
 def test_half_a_line_of_a_killed_writer_costs_no_other_line(tmp_path: Path) -> None:
     manifest.add(tmp_path, {"host": "a"}, continues=False)
-    with open(tmp_path / "attempts.jsonl", "ab") as file:
+    with open(tmp_path / manifest.ATTEMPTS, "ab") as file:
         file.write(b'{"host": "b\xff')
     manifest.add(tmp_path, {"host": "c"}, continues=True)
     assert [record["host"] for record in manifest.attempts(tmp_path)] == ["a", "c"]

@@ -88,7 +88,7 @@ def run(name: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(SCRIPTS - {"gpu", "sampling", "step"}))
+@pytest.mark.parametrize("name", sorted(SCRIPTS - {"gpu", "quality", "sampling", "step"}))
 def test_every_benchmark_runs_with_its_smallest_settings(name: str) -> None:
     assert FOLDER == REPOSITORY / "benchmarks"
     found = json.loads(run(name, "--small", "--rounds", "1", "--json"))
@@ -124,6 +124,16 @@ def test_the_ratios_of_a_step_are_all_there(tmp_path: Path) -> None:
     assert all(goal["met"] == "yes" or goal["why"] for goal in goals)
     (row, *_) = [record["columns"] for record in records if record["table"] == "A training step, ms"]
     assert row.keys() <= {"stock", "bare loop", "segsuite", "floor of the arithmetic", "rounds"}
+
+
+@pytest.mark.slow
+def test_a_fast_path_that_is_the_same_by_construction_costs_no_quality() -> None:
+    """Images from the cache are those that were decoded."""
+    found = json.loads(run("quality", "--small", "--only", "2", "--json"))
+    (row,) = found["tables"]
+    assert row["path"] == "cached / decoded"
+    assert row["equal_counts"]
+    assert (row["difference"], row["low"], row["high"]) == (0.0, 0.0, 0.0)
 
 
 def test_goals_say_whether_they_are_met(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ MADE: dict[str, Any] = {
 @pytest.fixture
 def run(tmp_path: Path) -> RunDirectory:
     """A run directory whose first attempt has saved a checkpoint."""
-    run = RunDirectory(tmp_path)
+    run = RunDirectory(tmp_path / "trial")
+    run.folder.mkdir()
     record_attempt(run, MADE)
     atomic.write_bytes(run.last_checkpoint, b"saved")
     return run
@@ -56,9 +57,11 @@ def test_an_attempt_that_goes_on_as_before_warns_of_nothing(run: RunDirectory) -
     ],
 )
 def test_what_has_changed_is_said_from_what_to_what(run: RunDirectory, change: dict[str, Any], said: str) -> None:
-    record_attempt(run, MADE | change)
-    expected = f"goes on with something else than its attempt of 2026-09-21T10:00:00+0000: {said}"
+    told: list[dict[str, Any]] = []
+    record_attempt(run, MADE | change, told.append)
+    expected = f"continues its attempt of 2026-09-21T10:00:00+0000 with changes: {said}"
     assert trial_warnings.noted(run.folder) == [expected]
+    assert told == [{"phase": "warning", "warning": expected}], "the terminal says it, too"
 
 
 @pytest.mark.parametrize(
@@ -103,3 +106,33 @@ def test_the_warning_outlives_a_tracker_that_has_caught_up(run: RunDirectory) ->
     trial_warnings.settle(run.folder)
     (left,) = trial_warnings.noted(run.folder)
     assert "python: 3.11.7 before" in left
+
+
+HUB = "timm/x@{}/model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "digest", "said"),
+    [
+        ("w.pth", "w.pth", "bb" * 32, "w.pth has SHA-256 bbbbbbbbbbbb..., there aaaaaaaaaaaa..."),
+        (
+            HUB.format("1" * 40),
+            HUB.format("0" * 40),
+            "bb" * 32,
+            "timm/x/model.safetensors has SHA-256 bbbbbbbbbbbb..., there",
+        ),
+        ("w.pth", "w.pth", "aa" * 32, ""),
+        ("other.pth", "w.pth", "bb" * 32, ""),
+    ],
+)
+def test_a_trial_names_the_neighbour_that_began_from_another_file(
+    tmp_path: Path, name: str, beside: str, digest: str, said: str
+) -> None:
+    for folder, weights in (("beside", {beside: "aa" * 32}), ("trial", {name: digest})):
+        (tmp_path / folder).mkdir()
+        record_attempt(RunDirectory(tmp_path / folder), MADE | {"weights": weights})
+    found = trial_warnings.noted(tmp_path / "trial")
+    assert [text.startswith("began from other initial weights than beside: ") and said in text for text in found] == (
+        [True] if said else []
+    )
+    assert trial_warnings.noted(tmp_path / "beside") == []

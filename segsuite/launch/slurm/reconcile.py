@@ -25,10 +25,10 @@ from segsuite.launch.slurm.arrays import (
     largest_array,
     report_command,
 )
-from segsuite.launch.slurm.command import call
+from segsuite.launch.slurm.command import CHECKOUT, call
 from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task, forget_look, live_tasks
-from segsuite.launch.slurm.snapshot import CHECKOUT, snapshot
+from segsuite.launch.slurm.snapshot import snapshot
 
 LOCK_SECONDS = 120.0
 LOOK_SECONDS = 0.2
@@ -123,7 +123,7 @@ def submit(
     if dry_run:
         unasked, tasks = None, list[Task]()
         try:
-            tasks = live_tasks(place.job_prefix)
+            tasks = live_tasks(place.job_prefix, place.folder)
         except SegsuiteError as error:
             if not without_cluster:
                 raise
@@ -138,7 +138,7 @@ def submit(
         planned.unasked = unasked
         return planned
     with _alone(place):
-        found = difference(experiment, live_tasks(place.job_prefix), only)
+        found = difference(experiment, live_tasks(place.job_prefix, place.folder), only)
         if not found.missing:
             return Submission(found)
         code = _code(CHECKOUT if live_code else snapshot(place.code, untracked), profile)

@@ -16,13 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import segsuite
 from segsuite.errors import ConfigError, SegsuiteError, plural
 from segsuite.io import atomic
 from segsuite.io.manifest import SNAPSHOT
 from segsuite.launch.slurm.checkout import Code, code_of
+from segsuite.launch.slurm.command import CHECKOUT
 
-CHECKOUT = Path(segsuite.__file__).resolve().parents[1]
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 READ_ONLY, FOLDERS = 0o555, 0o755
 """The most rights that files and folders of a snapshot have; the source and the umask may leave less."""
