@@ -11,18 +11,21 @@ from itertools import chain
 import cv2
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from segsuite.datasets.image_io import large_images, read_image
-from segsuite.errors import DataError, SegsuiteError, plural
+from segsuite.errors import DataError, SegsuiteError
+from segsuite.launch.display import duration
 from segsuite.prediction.inputs import Input
 from segsuite.prediction.memory import WindowChoice
 from segsuite.prediction.outputs import Outputs, Prediction
-from segsuite.prediction.predictor import Image, Predictor
+from segsuite.prediction.predictor import Band, Image, Predictor
 
 LARGEST_PIXELS = 1_000_000_000
 """Of an image that is read: above, a damaged header is likelier than an image."""
 SECONDS_BETWEEN_LINES = 10.0
+Advance = Callable[[str, float], None]
+"""Name of an image, and the share of it that has been predicted since the last call."""
 AHEAD = 2
 """Images that are read, and predictions that wait to be written, while one is computed."""
 
@@ -59,19 +62,26 @@ def predict_files(
             if isinstance(found, SegsuiteError):
                 failed.append(str(found))
                 print(f"error: {found}", file=sys.stderr)
-                advance(name)
+                advance(name, 1.0)
                 continue
             windows = choice.of(found.shape[0], found.shape[1], say)
             bands = predictor.bands(found, windows, outputs.probabilities != "none")
-            prediction = Prediction.of(bands, found.shape[:2], predictor.num_classes, outputs.probabilities)
+            told = _told(bands, len(found), name, advance)
+            prediction = Prediction.of(told, found.shape[:2], predictor.num_classes, outputs.probabilities)
             while len(writing) >= AHEAD:
                 writing.pop(0).result()
             writing.append(writer.submit(outputs.write, name, found, prediction))
             predicted += 1
-            advance(name)
         for one in writing:
             one.result()
     return Done(predicted, failed, time.monotonic() - begun)
+
+
+def _told(bands: Iterator[Band], height: int, name: str, advance: "Advance") -> Iterator[Band]:
+    """The same bands; after each the share of the image that it is."""
+    for band in bands:
+        yield band
+        advance(name, len(band.labels_HW) / height)
 
 
 def _read(
@@ -118,30 +128,26 @@ def _frames(video: Input) -> Iterator[tuple[str, Image | SegsuiteError]]:
 
 
 @contextmanager
-def _followed(count: int | None, say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
-    """A function to be called after each image: a bar with the time left on a terminal, else a line now and then."""
+def _followed(count: int | None, say: Callable[[str], None]) -> Iterator[Advance]:
+    """A function to be told of each image, or part of one: a bar with the time left on a terminal, else a line now and
+    then."""
     console = Console(stderr=True, highlight=False)
     if console.is_terminal:
         left = TimeRemainingColumn(compact=True)
-        columns = (BarColumn(), MofNCompleteColumn(), left, TextColumn("{task.description}", markup=False))
+        columns = (BarColumn(), TaskProgressColumn(), left, TextColumn("{task.description}", markup=False))
         with Progress(*columns, console=console, transient=True) as progress:
             task = progress.add_task("", total=count)
-
-            def advance(name: str) -> None:
-                progress.update(task, description=name[-30:])
-                progress.advance(task)
-
-            yield advance
+            yield lambda name, share: progress.update(task, advance=share, description=name[-30:])
         return
     begun = told = time.monotonic()
-    done = 0
+    done = 0.0
 
-    def advance_plainly(name: str) -> None:
+    def advance_plainly(name: str, share: float) -> None:
         nonlocal told, done
-        done, now = done + 1, time.monotonic()
-        if now - told >= SECONDS_BETWEEN_LINES and done != count:
+        done, now = done + share, time.monotonic()
+        if now - told >= SECONDS_BETWEEN_LINES and (count is None or done < count - 1e-6):
             told = now
-            left = "" if count is None else f" of {count}, {(now - begun) / done * (count - done):.0f} s left"
-            say(f"predicted {plural(done, 'image') if count is None else done}{left}")
+            left = "" if count is None else f" of {count}, {duration((now - begun) / done * (count - done))} left"
+            say(f"predicted {done:.4g}{left}: {name}")
 
     yield advance_plainly

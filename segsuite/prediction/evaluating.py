@@ -1,6 +1,7 @@
 """Scores finished trials anew: on another split, at another output stride, over changed views. Trains nothing, and
 leaves the trial's own result as it is."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from segsuite.encoders.weight_files import file_sha256
 from segsuite.errors import ConfigError
 from segsuite.io import atomic
 from segsuite.io.names import check_slug
+from segsuite.io.numbers import finite
 from segsuite.io.store import RunDirectory, read_json
 from segsuite.prediction.loading import precision_of, refuse_missing
 from segsuite.prediction.predictor import PLAIN, View, changed
@@ -137,11 +139,9 @@ def evaluate_trial(
 
 
 def _line(result: dict[str, Any]) -> str:
-    import json
-
     when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     facts = {"time": when, "miou": result["scores"]["miou"], **result["evaluation"], **result["scored"]}
-    return json.dumps(atomic.finite(facts))
+    return json.dumps(finite(facts))
 
 
 def is_made(folder: Path, wanted: Wanted) -> bool:
