@@ -101,3 +101,21 @@ def test_images_of_more_than_8_bits_and_of_one_pixel(image: NDArray[np.uint8]) -
     as_float = (image / np.float32(255)).astype(np.float32)
     np.testing.assert_allclose(predictor.probabilities(as_float), predictor.probabilities(image), atol=1e-6)
     assert predictor.labels(image[:1, :1]).shape == (1, 1)
+
+
+def test_windows_equal_the_whole_image_away_from_the_field_of_their_borders(image: NDArray[np.uint8]) -> None:
+    """Of a network that sees 8 pixels far, in windows of 256: what a border spoils has a weight below 1e-3."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 5, padding=2), nn.Tanh(), nn.Conv2d(8, 8, 7, padding=3), nn.Tanh()]
+    network = nn.Sequential(*layers, nn.Conv2d(8, 4, 7, padding=3))
+
+    class Convolutions(Pointwise):
+        def forward(self, images_NCHW: Tensor) -> Tensor:
+            logits: Tensor = network(images_NCHW.float() / 255)
+            return 8 * logits
+
+    large = np.random.default_rng(1).integers(0, 256, (500, 700, 3), dtype=np.uint8)
+    predictor = Predictor((Convolutions(),), 4)
+    whole, by_windows = predictor.probabilities(large), predictor.probabilities(large, Windows(256, 0.5))
+    assert np.abs(by_windows - whole).max() < 1e-3
+    assert np.abs(predictor.probabilities(large, Windows(256, 0.0)) - whole).max() > 0.05  # borders do matter
