@@ -53,7 +53,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--untracked", choices=("copy", "leave-out"), help="on slurm: files of the checkout that git does not track"
     )
     parser.add_argument(
-        "--per-device", type=_positive, default=1, metavar="K", help="trials at a time on a GPU; default: 1"
+        "--per-device",
+        type=_workers,
+        default=1,
+        metavar="K|auto",
+        help="trials at a time on a GPU; auto: as many as its memory holds, by what they were seen to take; default: 1",
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="start further trials although the first three fail in the same way"

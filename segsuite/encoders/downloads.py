@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from torch import Tensor
 
 from segsuite.encoders.weight_files import file_sha256
@@ -41,6 +41,8 @@ def from_hub(repository: str, revision: str | None, *names: str) -> Fetched:
     for name in names[:-1]:
         try:
             return _from_hub(repository, revision, name)
+        except LocalEntryNotFoundError:  # the server was not reached: it would not be for another name
+            raise
         except EntryNotFoundError:
             continue
     return _from_hub(repository, revision, names[-1])

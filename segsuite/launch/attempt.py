@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH
 from segsuite.experiment import Trial
 from segsuite.io import store
 from segsuite.io.imports import without_working_folder
@@ -82,7 +82,8 @@ class Attempt:
         self._reader.join(5)
         os.close(self._alive)
         # A death of our own asking needs no explanation.
-        if self.code not in (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH) and self._asked_at is None:
+        expected = (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE)
+        if self.code not in expected and self._asked_at is None:
             _explain(self.trial, self.code)
         return True
 

@@ -14,6 +14,8 @@ from segsuite.io.machine import cores
 
 # What a trial of photographs needs as a rule; only `--workers auto` on a machine without a GPU reckons with it.
 BYTES_PER_WORKER = 4 * 1024**3
+MOST_ON_A_GPU = 8
+"""Trials under `--per-device auto`: with more they wait for each other, whatever the memory holds."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,15 @@ def slots(
     return [Slot(devices[at % len(devices)] if devices else None, threads, number) for at in range(number)]
 
 
-def in_words(found: Sequence[Slot]) -> str:
+def in_words(found: Sequence[Slot], at_most: bool = False) -> str:
     """What was chosen for a person who has not said how many workers.
 
     >>> in_words([Slot(None, 2, 4)] * 4)
     'workers: 4 at a time, 2 CPU threads each'
     >>> in_words([Slot("GPU-a", 8, 2), Slot("GPU-b", 8, 2)])
     'workers: 2 at a time on 2 GPUs, 8 CPU threads each'
+    >>> in_words([Slot("GPU-a", 2, 8)] * 8, at_most=True)
+    'workers: at most 8 at a time on 1 GPU as its memory allows, 2 CPU threads each'
     >>> in_words([Slot()])
     'workers: 1, which has the whole machine'
     """
@@ -85,7 +89,8 @@ def in_words(found: Sequence[Slot]) -> str:
         return "workers: 1, which has the whole machine"
     devices = {slot.device for slot in found} - {None}
     on = f" on {plural(len(devices), 'GPU')}" if devices else ""
-    return f"workers: {len(found)} at a time{on}, {plural(found[0].threads or 1, 'CPU thread')} each"
+    number, allowed = (f"at most {len(found)}", " as its memory allows") if at_most and on else (len(found), "")
+    return f"workers: {number} at a time{on}{allowed}, {plural(found[0].threads or 1, 'CPU thread')} each"
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:

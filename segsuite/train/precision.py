@@ -85,6 +85,11 @@ def peak_memory_bytes(device: str) -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux, bytes on macOS
 
 
+def taken_memory_bytes(device: str) -> int | None:
+    """Largest memory so far that other processes could not have: on a GPU what torch's allocator holds, used or not."""
+    return torch.cuda.max_memory_reserved() if device == "cuda" else peak_memory_bytes(device)
+
+
 def matmul_flops(device: str, dtype: torch.dtype) -> float:
     """Floating-point operations a second of a product of two large matrices, the best of three; about a second."""
     size = 8192 if device == "cuda" else 1024

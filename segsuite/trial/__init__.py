@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import Callback
 from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
 from segsuite.datasets.on_device import DrawnSamples
-from segsuite.errors import ConfigError, Preempted, SegsuiteError, SmallerBatch
+from segsuite.errors import ConfigError, Preempted, RetryAlone, SegsuiteError, SmallerBatch
 from segsuite.io import manifest, trial_warnings
 from segsuite.io.claims import ClaimLost
 from segsuite.io.machine import cores, packed, side_by_side
@@ -32,7 +32,7 @@ from segsuite.train.distributed import Ranks, joined
 from segsuite.train.evaluation import evaluate
 from segsuite.train.fit import fit_or_resume, total_steps
 from segsuite.train.module import SegmentationModule
-from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device, resolve_precision
+from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device, resolve_precision, taken_memory_bytes
 from segsuite.train.samples import read_predictions, write_predictions
 from segsuite.train.shown_images import ShownImages
 from segsuite.train.tracking import Subject, Tracker, tracked
@@ -45,7 +45,7 @@ from segsuite.trial.loss import resolve_loss
 from segsuite.trial.networks import build_network, scored_checkpoint
 from segsuite.trial.ranks import claimed
 from segsuite.trial.result import summarise, write_counts
-from segsuite.trial.smaller_batch import halved_when_out_of_memory, keep_steps
+from segsuite.trial.smaller_batch import halved_when_out_of_memory, keep_steps, leave_when_beside_others
 from segsuite.trial.threads import Threads, choose_threads, threads_so_far
 
 Report = Callable[[dict[str, Any]], None]
@@ -82,7 +82,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             return finished  # by another launcher, since this one looked
         if not ranks.is_first:
             return follow(trial, device, ranks, run, stop)
-        with tracked(subject(trial, folder), report) as tracker, recorded(run, stop, ranks):
+        with tracked(subject(trial, folder), report) as tracker, recorded(trial, run, stop, ranks):
             run.open()
             machine = prepare(trial, device, ranks, threads_so_far(run))
             tell_threads(machine.threads, folder, report)
@@ -118,7 +118,7 @@ def drop_state(run: RunDirectory) -> None:
 
 def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: StopRequest) -> dict[str, Any]:
     """What the ranks beside the first do: they train with it, and write nothing but what makes them fail."""
-    with recorded(run, stop, ranks):
+    with recorded(trial, run, stop, ranks):
         machine = prepare(trial, device, ranks, threads_so_far(run))
         data = build_data(trial.settings, ranks, device)
         network = build_network(trial.settings, data.num_classes)
@@ -130,15 +130,16 @@ def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: St
 
 
 @contextlib.contextmanager
-def recorded(run: RunDirectory, stop: StopRequest, ranks: Ranks) -> Iterator[None]:
+def recorded(trial: Frozen, run: RunDirectory, stop: StopRequest, ranks: Ranks) -> Iterator[None]:
     """Records in the run directory what makes the body fail. Being stopped is no failure, and of several ranks the
     first that fails is the cause. Nor is a lack of memory that smaller batches may mend, or that another process has
     taken over, whose run directory it is then."""
     try:
         yield
-    except (Preempted, SmallerBatch, ClaimLost):
+    except (Preempted, SmallerBatch, RetryAlone, ClaimLost):
         raise
     except Exception as error:
+        leave_when_beside_others(error, trial, run.folder)
         stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
         if ranks.world == 1 or not (run.folder / "failure.json").exists():
             run.fail(error)
@@ -204,7 +205,7 @@ def train(
     graphs = settings.execution.cuda_graphs and settings.augment.crop is not None
     module = SegmentationModule(network, loss, data.classes, settings.train, steps, ranks, data.on_device, graphs)
     minutes = settings.execution.checkpoint_minutes
-    told = tracker.following(report, lambda: peak_memory_bytes(machine.device))
+    told = tracker.following(with_memory(report, machine.device), lambda: peak_memory_bytes(machine.device))
     # Spread over GPUs, a network predicts on all ranks at once, not on the first alone.
     is_shown = tracker.images and ranks.strategy == "ddp"
     watching: list[Callback] = [ShownImages(tracker, data.validation, machine.precision)] if is_shown else []
@@ -225,6 +226,11 @@ def train(
             watching,
         )
     return {"loss_weights": weights, **loss.record()}
+
+
+def with_memory(report: Report, device: str) -> Report:
+    """`report`, which also tells what a launcher of several trials has to know."""
+    return lambda event: report({**event, "memory_bytes": taken_memory_bytes(device)})
 
 
 def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:

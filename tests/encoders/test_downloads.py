@@ -12,9 +12,10 @@ import pytest
 import segmentation_models_pytorch as smp
 import timm
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
-from segsuite.encoders import TABLE, build_encoder, table
+from segsuite.encoders import TABLE, build_encoder, downloads, table
 from segsuite.encoders.downloads import from_hub, pinned_by_smp, sha256_of_tensors
 from segsuite.encoders.present import present
 from segsuite.errors import ConfigError
@@ -172,6 +173,24 @@ def test_doctor_finds_what_was_fetched_by_a_pinned_revision(hub: Hub, tmp_path: 
     assert present("resnet18") is None
     fetched = from_hub(repository, revision, "model.safetensors")
     assert present("resnet18") == str(fetched.file)
+
+
+def test_a_server_that_is_not_reached_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def unreached(repository: str, name: str, **options: object) -> str:
+        asked.append(name)
+        raise LocalEntryNotFoundError("cannot reach it")
+
+    monkeypatch.setattr(downloads, "hf_hub_download", unreached)
+    with pytest.raises(LocalEntryNotFoundError):
+        from_hub("a/b", None, "model.safetensors", "pytorch_model.bin")
+    assert asked == ["model.safetensors"]
+
+
+def test_an_old_form_is_taken_where_there_is_no_other(hub: Hub) -> None:
+    sha256 = hub.put("a/b", LATEST, "pytorch_model.bin", b"old")
+    assert from_hub("a/b", LATEST, "model.safetensors", "pytorch_model.bin").sha256 == sha256
 
 
 def test_tensors_without_a_file_have_a_hash_of_their_content() -> None:

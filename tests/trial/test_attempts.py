@@ -1,5 +1,6 @@
 """What an attempt records, and when it warns that it is not made as the one before it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from segsuite.io import atomic, manifest, trial_warnings
 from segsuite.io.store import RunDirectory
 from segsuite.trial.attempts import record_attempt
+from tests.reliability.trials import attempt, frozen, write_experiment
 
 MADE: dict[str, Any] = {
     "started": "2026-09-21T10:00:00+0000",
@@ -136,3 +138,19 @@ def test_a_trial_names_the_neighbour_that_began_from_another_file(
         [True] if said else []
     )
     assert trial_warnings.noted(tmp_path / "beside") == []
+
+
+@pytest.mark.slow
+def test_a_real_trial_that_continues_with_another_package_says_so(tmp_path: Path) -> None:
+    few = {"tracker": "none", "train__epochs": 1, "train__max_steps": 2, "data__train_images": 4}
+    folder = frozen(write_experiment(tmp_path, **few))
+    assert attempt(folder) == 0, (folder / "log.txt").read_text()
+    lines = folder / manifest.ATTEMPTS
+    (first,) = manifest.attempts(folder)
+    assert first["code"]["sources_sha256"]
+    lines.write_text(json.dumps(first | {"packages": first["packages"] | {"numpy": "1.0"}}) + "\n")
+    (folder / "result.json").unlink()
+    assert attempt(folder) == 0, (folder / "log.txt").read_text()
+    assert [record["continues"] for record in manifest.attempts(folder)] == [False, True]
+    (warning,) = trial_warnings.noted(folder)
+    assert warning.endswith(f"with changes: numpy: 1.0 before, {first['packages']['numpy']} now")
