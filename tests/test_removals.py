@@ -109,6 +109,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     },
     "segsuite/launch/slurm/snapshot.py": {
         "snapshot": "folders that it has just made; a snapshot that is there stays",
+        "_new_folder": "the folder that it has just made, which only its user can look into",
     },
     "segsuite/launch/slurm/stage.py": {
         "_digest": "DIGEST.json in the cache",
@@ -201,6 +202,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         'for gpu in $(seq 0 $((gpus - 1))); do ln -sfn /dev/null "$dir/dev/gpu$gpu"; done': "dev/ of the cluster",
     },
     "slurm/stage.sh": {
+        'mv "$there/.complete.tmp" "$there/.complete" || exit 1': "what it has just written, in the folder it unpacked",
         'rm -rf "$there"': "segsuite-UID-SHA, which is not complete, in the folder that `stage` names",
         'esac >&2 || { rm -rf "$there"; echo "stage: $archive could not be unpacked to $to" >&2; exit 1; }': (
             "the folder that it has just made"
