@@ -127,7 +127,6 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "write_gallery": "the page that --out names; no other file, see check_out",
     },
     "segsuite/train/callbacks.py": {
-        "Checkpoints._save": "previous.ckpt",
         "Checkpoints._keep_as_best": "best.ckpt",
     },
     "segsuite/train/checkerboard.py": {
@@ -135,7 +134,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "Artefacts.write_pictures": "artefacts.npz",
     },
     "segsuite/train/checkpoint_io.py": {
-        "save": "the checkpoint that its caller names",
+        "save": "the checkpoint that its caller names, and previous.ckpt",
         "load_newest_whole": "last.ckpt where it is damaged",
         "keep_weights": "last, previous and best.ckpt of a finished trial",
     },
