@@ -180,6 +180,19 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "_write": "within a folder of its own in TMPDIR",
         "main": "a folder of its own in TMPDIR",
     },
+    "benchmarks/torture.py": {"main": "the folder that it has just made in TMPDIR"},
+    "benchmarks/torture_faults/checkpoints.py": {
+        "turn": "a checkpoint in the folder of benchmarks/torture.py",
+        "cut": "a checkpoint in the folder of benchmarks/torture.py",
+    },
+    "benchmarks/torture_faults/forbidden.py": {"main": "within the folder of benchmarks/torture.py"},
+    "benchmarks/torture_faults/full.py": {"_fill": "within a tmpfs of its own"},
+    "benchmarks/torture_faults/pauses.py": {"main": "within the folder of benchmarks/torture.py"},
+    "benchmarks/torture_faults/small_trials.py": {
+        "written": "within the folder of benchmarks/torture.py",
+        "plant": "within the folder of benchmarks/torture.py",
+    },
+    "benchmarks/torture_faults/takeovers.py": {"stale": "within the folder of benchmarks/torture.py"},
     "benchmarks/warm_start.py": {
         "Experiments.__call__": "within a folder of its own in TMPDIR",
         "main": "a folder of its own in TMPDIR",
