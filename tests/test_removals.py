@@ -58,6 +58,9 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "Claim.release": "claim.json, if it is this process's own",
         "_remove_if_stale": "claim.json of a process that is gone",
     },
+    "segsuite/io/manifest.py": {
+        "add": "manifest.json",
+    },
     "segsuite/io/store.py": {
         "RunDirectory.open": "failure.json; when batches get smaller, the checkpoints and the files of OF_TRAINING",
         "RunDirectory.rewind": "events.jsonl",
@@ -105,7 +108,13 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "forget_look": "slurm/squeue.json, what was last asked of SLURM",
     },
     "segsuite/launch/slurm/snapshot.py": {
-        "snapshot": "folders that it has just made; a snapshot that is there stays",
+        "_new_folder": "the folder that it has just made; a snapshot that is there stays",
+        "snapshot": "the same",
+    },
+    "segsuite/prediction/evaluating.py": {"evaluate_trial": "result.json of evaluations/NAME of a run directory"},
+    "segsuite/prediction/outputs.py": {
+        "Outputs.write": "files of --out that `begin` did not find, or that --force overwrites",
+        "Outputs.end": "as write: shares.csv",
     },
     "segsuite/launch/slurm/stage.py": {
         "_digest": "DIGEST.json in the cache",
@@ -126,6 +135,9 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/report/gallery.py": {
         "write_gallery": "the page that --out names; no other file, see check_out",
     },
+    "segsuite/report/serve.py": {
+        "leading_to": "its own new file",
+    },
     "segsuite/train/callbacks.py": {
         "Checkpoints._keep_as_best": "best.ckpt",
     },
@@ -137,9 +149,6 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "save": "the checkpoint that its caller names, and previous.ckpt",
         "load_newest_whole": "last.ckpt where it is damaged",
         "keep_weights": "last, previous and best.ckpt of a finished trial",
-    },
-    "segsuite/trial/__init__.py": {
-        "run_trial": "manifest.json",
     },
     "segsuite/trial/clean.py": {
         "_delete": "checkpoints and caches by their names; no link, nothing in a folder that is one",
@@ -156,13 +165,15 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/trial/smaller_batch.py": {
         "halved_when_out_of_memory": "smaller_batch.json",
     },
-    "benchmarks/gpu.py": {
-        "_in_child": "within a folder of its own in TMPDIR",
+    "benchmarks/quality.py": {
+        "counts_of": "NAME.yaml in the folder that --runs names",
         "main": "a folder of its own in TMPDIR",
-        "_write": "the file that --out names",
     },
-    "benchmarks/gpu_sections/records.py": {
-        "Records.__init__": "within a folder of its own in TMPDIR",
+    "benchmarks/section_records.py": {"Records.__init__": "within a folder of its own in TMPDIR"},
+    "benchmarks/sectioned.py": {
+        "Benchmark.main": "a folder of its own in TMPDIR",
+        "Benchmark._write": "the file that --out names",
+        "_in_child": "within a folder of its own in TMPDIR",
     },
     "benchmarks/gpu_sections/sweep.py": {
         "experiment": "within a folder of its own in TMPDIR",
@@ -213,6 +224,9 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         'rm -rf "$there"': "segsuite-UID-SHA, which is not complete, in the folder that `stage` names",
         'esac >&2 || { rm -rf "$there"; echo "stage: $archive could not be unpacked to $to" >&2; exit 1; }': (
             "the folder that it has just made"
+        ),
+        '{ listing >"$there/.complete.tmp" && mv "$there/.complete.tmp" "$there/.complete"; } || exit 1': (
+            ".complete in that folder"
         ),
     },
     "slurm/trial.sbatch": {

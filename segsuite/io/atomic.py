@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import json
-import math
 import os
 import re
 import secrets
@@ -12,10 +11,11 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.io import users
+from segsuite.io.numbers import finite
 
 NOT_WRITABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT,
@@ -89,10 +89,22 @@ def now_in(folder: Path) -> float:
 
 
 def make_folder(path: Path) -> Path:
-    """Creates a folder and its parents; a failure is one sentence instead of a traceback."""
+    """Creates a folder and its parents, and forces their names to the disk; a failure is one sentence instead of a
+    traceback."""
     with _disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
     return path
+
+
+def _make_folder(path: Path) -> None:
+    # A synced file in a folder whose own name was lost is lost, too.
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
 
 
 def write_with(path: Path, write: Callable[[BinaryIO], object], previous: Path | None = None) -> None:
@@ -104,7 +116,7 @@ def write_with(path: Path, write: Callable[[BinaryIO], object], previous: Path |
     """
     temporary, second = _temporary(path), _temporary(path)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, write)
             # Only now: while it is written, the one before the old one is what is left when a disk damages the old one.
@@ -133,21 +145,6 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 
 
-def finite(value: Any) -> Any:
-    """`value` with every NaN or infinite float replaced by None, through dicts, lists and tuples.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def duplicate(path: Path, target: Path) -> None:
     """Makes `target` a second name of the file `path`, or a copy where the file system has no hard links."""
     temporary = _temporary(target)
@@ -169,11 +166,17 @@ def _second_name(path: Path, new: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds one line and forces it to the disk. A file must have a single writer (O_APPEND is not safe on NFS)."""
-    with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    """Adds one line and forces it to the disk; half a line that a killed writer left is ended first. A file must have a
+    single writer (O_APPEND is not safe on NFS)."""
+    with _disk_errors(path), open(path, "a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        half = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * half + line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+        if end == 0:
+            _sync_folder(path.parent)
 
 
 def create_exclusively(path: Path, content: bytes) -> bool:
@@ -184,7 +187,7 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     """
     temporary = _temporary(path)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, lambda file: file.write(content))
             try:
@@ -217,6 +220,7 @@ def take_away(path: Path) -> Path | None:
         os.rename(path, aside)
     except FileNotFoundError:
         return None
+    _sync_folder(path.parent)
     return aside
 
 
@@ -231,10 +235,18 @@ def put_back(aside: Path, path: Path) -> None:
             os.rename(aside, path)
             return
     aside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
-def _write_new(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    with open(path, "xb") as file:
+def write_new(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
+    """Lets `write` fill a file that there is not yet, with the rights that `mode` and the umask both give. Its name is
+    on the disk once `put_in_place` has put its folder in place. Raises SegsuiteError when the disk refuses."""
+    with _disk_errors(path):
+        _write_new(path, write, mode)
+
+
+def _write_new(path: Path, write: Callable[[BinaryIO], object], mode: int = 0o666) -> None:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
@@ -270,12 +282,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Gives a finished folder its name in one step; when another process has been quicker, its folder stays and this
-    one goes."""
+    """Gives a finished folder, whose files are on the disk, its name in one step: all names in it are on the disk
+    before, and its own afterwards. When another process has been quicker, its folder stays and this one goes."""
     with _disk_errors(target):
+        for inner, _, _ in os.walk(folder, topdown=False):
+            _sync_folder(Path(inner))
         try:
             os.rename(folder, target)
         except OSError:
             if not target.is_dir():
                 raise
             shutil.rmtree(folder)
+        _sync_folder(target.parent)

@@ -10,6 +10,7 @@ from typing import Any
 
 from segsuite.errors import SegsuiteError
 from segsuite.io import atomic, claims
+from segsuite.io.numbers import finite
 
 SMALLER_BATCH = "smaller_batch.json"
 """Beside trial.yaml when the memory was too small: the batches that are trained with, see trial/smaller_batch.py."""
@@ -132,7 +133,7 @@ class RunDirectory:
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Adds an epoch to events.jsonl and writes metrics.csv anew."""
         self.check_claim()
-        atomic.append_line(self.folder / "events.jsonl", json.dumps(atomic.finite(dict(event)), allow_nan=False))
+        atomic.append_line(self.folder / "events.jsonl", json.dumps(finite(dict(event)), allow_nan=False))
         rows = events(self.folder)
         columns = list(dict.fromkeys(key for row in rows for key, value in row.items() if not isinstance(value, dict)))
         lines = [",".join(columns)] + [

@@ -107,6 +107,9 @@ class Display:
         if event.get("phase") == "warning":
             self._line(f"  {said}warning: {event.get('warning')}")
             return
+        if event.get("phase") == "note":
+            self._line(f"  {said}{event.get('note')}")
+            return
         shown.event = {**shown.event, **event}
         if event.get("miou") is not None:
             shown.miou = event["miou"]
@@ -114,6 +117,10 @@ class Display:
             score = f", val mIoU {event['miou']:.3f}" if event.get("miou") is not None else ""
             loss = f", loss {event['loss']:.3f}" if event.get("loss") is not None else ""
             self._line(f"  {said}epoch {event['epoch'] + 1} of {event['epochs']}{loss}{score}{self.time_left()}")
+
+    def says(self, text: str) -> None:
+        """Of what concerns the whole run."""
+        self._line(text)
 
     def warns(self, text: str) -> None:
         """Of what concerns the whole run."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from segsuite.io.atomic import finite
+from segsuite.io.numbers import finite
 from segsuite.report.methods import methods
 from segsuite.report.overview import overview
 from segsuite.report.sections.base import Figure, Material, Section

@@ -83,7 +83,7 @@ def load_newest_whole(run: RunDirectory) -> dict[str, Any] | None:
                 checkpoint = load(path)
                 atomic.duplicate(path, run.last_checkpoint)
                 text = f"last.ckpt was damaged: training went on from {path.name}, step {checkpoint['global_step']}"
-                trial_warnings.note(run.folder, text)
+                trial_warnings.note(run.folder, text, lasting=True)
                 return checkpoint
         raise error
 
