@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Counts:
     kills: int = 0
     refused: int = 0
     lost: int = 0
-    running: "list[subprocess.Popen[str]]" = field(default_factory=list)
+    broken: int = 0
 
 
 def main(torture: Torture) -> list[Row]:
@@ -48,10 +48,13 @@ def main(torture: Torture) -> list[Row]:
         len(folders),
     )
     holders, late = judge(folders, row)
+    for _ in range(counts.broken):
+        row.lose("a taker ended with a traceback")
     row.happened = (
         f"{sum(holders.values())} claims taken, up to {max(holders.values())} of one trial; {counts.pauses} pauses, "
         f"{counts.kills} SIGKILLs, {counts.refused} refusals; {counts.lost} holders found that they had lost theirs "
-        f"and wrote nothing; trials in which two wrote: {row.lost}; writes stopped after their look: {late}"
+        f"and wrote nothing; trials in which two wrote: {row.lost - counts.broken}; writes stopped after their look: "
+        f"{late}"
     )
     return [row]
 
@@ -100,6 +103,8 @@ def fight(torture: Torture, root: Path, counts: Counts) -> None:
             if one.poll() is None and time.monotonic() >= deadline:
                 one.kill()
             said, _ = one.communicate()
+            if one.returncode not in (0, -signal.SIGKILL):
+                counts.broken += 1
             if one.returncode == 0:
                 refused, lost = map(int, said.split())
                 counts.refused, counts.lost = counts.refused + refused, counts.lost + lost
