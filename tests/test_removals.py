@@ -111,6 +111,11 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "snapshot": "folders that it has just made; a snapshot that is there stays",
         "_new_folder": "the folder that it has just made, which only its user can look into",
     },
+    "segsuite/prediction/evaluating.py": {"evaluate_trial": "result.json of evaluations/NAME of a run directory"},
+    "segsuite/prediction/outputs.py": {
+        "Outputs.write": "files of --out that `begin` did not find, or that --force overwrites",
+        "Outputs.end": "as write: shares.csv",
+    },
     "segsuite/launch/slurm/stage.py": {
         "_digest": "DIGEST.json in the cache",
     },
@@ -134,7 +139,6 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "leading_to": "its own new file",
     },
     "segsuite/train/callbacks.py": {
-        "Checkpoints._save": "previous.ckpt",
         "Checkpoints._keep_as_best": "best.ckpt",
     },
     "segsuite/train/checkerboard.py": {
@@ -142,7 +146,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "Artefacts.write_pictures": "artefacts.npz",
     },
     "segsuite/train/checkpoint_io.py": {
-        "save": "the checkpoint that its caller names",
+        "save": "the checkpoint that its caller names, and previous.ckpt",
         "load_newest_whole": "last.ckpt where it is damaged",
         "keep_weights": "last, previous and best.ckpt of a finished trial",
     },
@@ -161,13 +165,15 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/trial/smaller_batch.py": {
         "halved_when_out_of_memory": "smaller_batch.json",
     },
-    "benchmarks/gpu.py": {
-        "_in_child": "within a folder of its own in TMPDIR",
+    "benchmarks/quality.py": {
+        "counts_of": "NAME.yaml in the folder that --runs names",
         "main": "a folder of its own in TMPDIR",
-        "_write": "the file that --out names",
     },
-    "benchmarks/gpu_sections/records.py": {
-        "Records.__init__": "within a folder of its own in TMPDIR",
+    "benchmarks/section_records.py": {"Records.__init__": "within a folder of its own in TMPDIR"},
+    "benchmarks/sectioned.py": {
+        "Benchmark.main": "a folder of its own in TMPDIR",
+        "Benchmark._write": "the file that --out names",
+        "_in_child": "within a folder of its own in TMPDIR",
     },
     "benchmarks/gpu_sections/sweep.py": {
         "experiment": "within a folder of its own in TMPDIR",
@@ -185,6 +191,19 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "_write": "within a folder of its own in TMPDIR",
         "main": "a folder of its own in TMPDIR",
     },
+    "benchmarks/torture.py": {"main": "the folder that it has just made in TMPDIR"},
+    "benchmarks/torture_faults/checkpoints.py": {
+        "turn": "a checkpoint in the folder of benchmarks/torture.py",
+        "cut": "a checkpoint in the folder of benchmarks/torture.py",
+    },
+    "benchmarks/torture_faults/forbidden.py": {"main": "within the folder of benchmarks/torture.py"},
+    "benchmarks/torture_faults/full.py": {"_fill": "within a tmpfs of its own"},
+    "benchmarks/torture_faults/pauses.py": {"main": "within the folder of benchmarks/torture.py"},
+    "benchmarks/torture_faults/small_trials.py": {
+        "written": "within the folder of benchmarks/torture.py",
+        "plant": "within the folder of benchmarks/torture.py",
+    },
+    "benchmarks/torture_faults/takeovers.py": {"stale": "within the folder of benchmarks/torture.py"},
     "benchmarks/warm_start.py": {
         "Experiments.__call__": "within a folder of its own in TMPDIR",
         "main": "a folder of its own in TMPDIR",
@@ -206,6 +225,9 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         'rm -rf "$there"': "segsuite-UID-SHA, which is not complete, in the folder that `stage` names",
         'esac >&2 || { rm -rf "$there"; echo "stage: $archive could not be unpacked to $to" >&2; exit 1; }': (
             "the folder that it has just made"
+        ),
+        '{ listing >"$there/.complete.tmp" && mv "$there/.complete.tmp" "$there/.complete"; } || exit 1': (
+            ".complete in that folder"
         ),
     },
     "slurm/trial.sbatch": {

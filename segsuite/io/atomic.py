@@ -107,21 +107,27 @@ def _make_folder(path: Path) -> None:
             _sync_folder(folder.parent)
 
 
-def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step.
+def write_with(path: Path, write: Callable[[BinaryIO], object], previous: Path | None = None) -> None:
+    """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step. What was there is
+    kept as `previous`, if that is given.
 
     The temporary file lies beside its target because a rename is atomic only within one file system. The old file stays
     whole when the disk is full or the process dies at any moment. Raises SegsuiteError when the disk refuses.
     """
-    temporary = _temporary(path)
+    temporary, second = _temporary(path), _temporary(path)
     with _disk_errors(path):
         _make_folder(path.parent)
         try:
             _write_new(temporary, write)
+            # Only now: while it is written, the one before the old one is what is left when a disk damages the old one.
+            if previous is not None and path.exists():
+                _second_name(path, second)
+                os.replace(second, previous)
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+            second.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -144,16 +150,19 @@ def duplicate(path: Path, target: Path) -> None:
     temporary = _temporary(target)
     with _disk_errors(target):
         try:
-            os.link(path, temporary)
-        except OSError:
-            with open(path, "rb") as source:
-                write_with(target, lambda file: shutil.copyfileobj(source, file))
-            return
-        try:
+            _second_name(path, temporary)
             os.replace(temporary, target)
             _sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)  # two names of one file stay as they are
+
+
+def _second_name(path: Path, new: Path) -> None:
+    try:
+        os.link(path, new)
+    except OSError:
+        with open(path, "rb") as source:
+            _write_new(new, lambda file: shutil.copyfileobj(source, file))
 
 
 def append_line(path: Path, line: str) -> None:
