@@ -61,7 +61,7 @@ class Room:
 
 def gpu_memory(run: Callable[[], str] | None = None) -> dict[str, Memory]:
     """Of every GPU, by its number and by its UUID; nothing where nvidia-smi does not say, as of MIG instances."""
-    found = {}
+    found: dict[str, Memory] = {}
     for line in (run or _listed)().splitlines():
         words = [word.strip() for word in line.split(",")]
         if len(words) == 4 and words[2].isdecimal() and words[3].isdecimal():
