@@ -53,7 +53,7 @@ def _record_death(folder: Path) -> None:
     told = store.read_json(folder / "failure.json") or {}
     # Both times are of the trial's node; a failure of before is not that of this attempt.
     if last.get("code") not in NO_FAILURE and told.get("time", 0) < last.get("begin", 0):
-        (folder / "failure.json").unlink(missing_ok=True)
+        atomic.remove(folder / "failure.json")
         found = cause(folder)
         store.record_failure(folder, "Died", found.reason, found.where, found.advice)
 
@@ -98,7 +98,7 @@ def cancel(place: Place, chosen: Sequence[Task], tasks: Sequence[Task], for_good
     if for_good:
         cancelled.record(place, chosen)  # now that SLURM has taken it
     if not any(task.is_held for task in left):
-        _file(place.folder).unlink(missing_ok=True)
+        atomic.remove(_file(place.folder))
 
 
 def _waiting(place: Place) -> tuple[list[Task], list[Task]]:
@@ -109,7 +109,7 @@ def _waiting(place: Place) -> tuple[list[Task], list[Task]]:
     tasks = live_tasks(place.job_prefix, place.folder)
     waiting = [task for task in tasks if not task.is_running and place.trials_of(task)]
     if not any(task.is_held for task in waiting):
-        _file(place.folder).unlink(missing_ok=True)  # somebody has released or cancelled them
+        atomic.remove(_file(place.folder))  # somebody has released or cancelled them
         return [], tasks
     return waiting, tasks
 
@@ -120,7 +120,7 @@ def keep_going(folder: Path, wanted: bool) -> None:
     if wanted:
         atomic.write_text(path, "")
     else:
-        path.unlink(missing_ok=True)
+        atomic.remove(path)
 
 
 def _file(folder: Path) -> Path:
