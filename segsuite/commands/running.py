@@ -14,7 +14,7 @@ from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError,
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
 
-OF_SLURM = ("profile", "dry_run", "test_only", "live_code")
+OF_SLURM = ("profile", "dry_run", "test_only", "live_code", "untracked")
 
 
 def add(commands: Any) -> None:
@@ -48,6 +48,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--live-code", action="store_true", help="on slurm: no copy of the code; edits reach queued trials"
+    )
+    parser.add_argument(
+        "--untracked", choices=("copy", "leave-out"), help="on slurm: files of the checkout that git does not track"
     )
     parser.add_argument(
         "--per-device",
@@ -206,7 +209,7 @@ def _submit(
     from rich.console import Console
 
     from segsuite.errors import plural
-    from segsuite.launch.slurm import estimate, hold
+    from segsuite.launch.slurm import estimate, hold, snapshot
     from segsuite.launch.slurm.command import NoCluster
     from segsuite.launch.slurm.profile import read_profile
     from segsuite.launch.slurm.reconcile import submit
@@ -241,6 +244,8 @@ def _submit(
         if at not in used:
             print(f"note: resources.{at} of the profile matches no trial of this experiment: {entry['match']}")
     _tell_failures(missing)
+    if missing and not given.live_code and (code := snapshot.code(given.untracked)) is not None:
+        print("".join(f"{line}\n" for line in code.notes()), end="")
     if missing:
         print(estimate.cost(experiment, missing, profile).words())
         try:
@@ -255,7 +260,9 @@ def _submit(
         print(f"nothing was submitted (profile: {name})")
         return EXIT_DONE
     hold.keep_going(experiment.folder, given.keep_going)
-    found = submit(experiment, profile, report, False, given.live_code, only) if missing else planned
+    found = planned
+    if missing:
+        found = submit(experiment, profile, report, False, given.live_code, only, untracked=given.untracked)
     if found.arrays:
         report_job = "no report after them" if found.report is None else f"the report after them as {found.report}"
         print(f"submitted {plural(found.trials, 'trial')} as {', '.join(found.arrays)}, {report_job}")

@@ -3,63 +3,131 @@
 import contextlib
 import errno
 import json
-import math
 import os
+import re
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.io import users
+from segsuite.io.numbers import finite
 
 NOT_WRITABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT,
 )  # fmt: skip
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM)
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 """What exFAT, some SMB and some FUSE file systems say to a hard link."""
 LONGEST_START = 200
 """Bytes of a file's name in that of its temporary file: names have at most 255."""
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
+"""Names that `_temporary` makes, and nobody else."""
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
         # A full disk is nobody's fault; a folder that may not be written to was named by someone.
         kind = ConfigError if error.errno in NOT_WRITABLE else SegsuiteError
         raise kind(
-            f"cannot write: {error.strerror or error}",
-            str(path),
-            "check the free space and the rights of this folder, or choose another with --set runs_root=FOLDER",
+            f"cannot {doing}: {error.strerror or error}{_whose(error, path)}", str(path), _advice(error)
         ) from error
 
 
+def _advice(error: OSError) -> str:
+    another = "choose another folder with --set runs_root=FOLDER"
+    if error.errno in FULL:
+        return f"free some space, `segsuite clean` says what is not needed, or {another}"
+    if error.errno in FORBIDDEN:
+        return f"ask its owner to let your group write there, or {another}"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"give the experiment a shorter name, or {another}"
+    return f"look at this folder and what is in its way, or {another}"
+
+
+def _whose(error: OSError, path: Path) -> str:
+    """Whose the place is that forbids to write, where it forbids."""
+    if error.errno not in FORBIDDEN:
+        return ""
+    with contextlib.suppress(OSError):
+        folder = next(place for place in path.absolute().parents if place.exists())
+        place = path if os.access(folder, os.W_OK) and os.path.lexists(path) else folder
+        return f"; {place} is {users.owner(place)}'s"
+    return ""
+
+
+def check_writable(folder: Path) -> None:
+    """Makes `folder` where it is not there. Raises SegsuiteError unless files can be made in it."""
+    make_folder(folder)
+    probe = _temporary(folder / "probe")
+    with _disk_errors(folder):
+        _write_new(probe, lambda file: None)
+        probe.unlink(missing_ok=True)
+
+
+def now_in(folder: Path) -> float:
+    """Now, by the clock that stamps files in `folder`, which may be a server's; by this machine's, where nothing can be
+    written."""
+    probe = _temporary(folder / "now")
+    try:
+        probe.touch(exist_ok=False)
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError:
+        return time.time()
+
+
 def make_folder(path: Path) -> Path:
-    """Creates a folder and its parents; a failure is one sentence instead of a traceback."""
+    """Creates a folder and its parents, and forces their names to the disk; a failure is one sentence instead of a
+    traceback."""
     with _disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folder(path)
     return path
 
 
-def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step.
+def _make_folder(path: Path) -> None:
+    # A synced file in a folder whose own name was lost is lost, too.
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
+
+
+def write_with(path: Path, write: Callable[[BinaryIO], object], previous: Path | None = None) -> None:
+    """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step. What was there is
+    kept as `previous`, if that is given.
 
     The temporary file lies beside its target because a rename is atomic only within one file system. The old file stays
     whole when the disk is full or the process dies at any moment. Raises SegsuiteError when the disk refuses.
     """
-    temporary = _temporary(path)
+    temporary, second = _temporary(path), _temporary(path)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, write)
+            # Only now: while it is written, the one before the old one is what is left when a disk damages the old one.
+            if previous is not None and path.exists():
+                _second_name(path, second)
+                os.replace(second, previous)
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+            second.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -77,44 +145,38 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 
 
-def finite(value: Any) -> Any:
-    """`value` with every NaN or infinite float replaced by None, through dicts, lists and tuples.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def duplicate(path: Path, target: Path) -> None:
     """Makes `target` a second name of the file `path`, or a copy where the file system has no hard links."""
     temporary = _temporary(target)
     with _disk_errors(target):
         try:
-            os.link(path, temporary)
-        except OSError:
-            with open(path, "rb") as source:
-                write_with(target, lambda file: shutil.copyfileobj(source, file))
-            return
-        try:
+            _second_name(path, temporary)
             os.replace(temporary, target)
             _sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)  # two names of one file stay as they are
 
 
+def _second_name(path: Path, new: Path) -> None:
+    try:
+        os.link(path, new)
+    except OSError:
+        with open(path, "rb") as source:
+            _write_new(new, lambda file: shutil.copyfileobj(source, file))
+
+
 def append_line(path: Path, line: str) -> None:
-    """Adds one line and forces it to the disk. A file must have a single writer (O_APPEND is not safe on NFS)."""
-    with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    """Adds one line and forces it to the disk; half a line that a killed writer left is ended first. A file must have a
+    single writer (O_APPEND is not safe on NFS)."""
+    with _disk_errors(path), open(path, "a+b") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        half = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * half + line.encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
+        if end == 0:
+            _sync_folder(path.parent)
 
 
 def create_exclusively(path: Path, content: bytes) -> bool:
@@ -125,7 +187,7 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     """
     temporary = _temporary(path)
     with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, lambda file: file.write(content))
             try:
@@ -145,6 +207,12 @@ def create_exclusively(path: Path, content: bytes) -> bool:
             temporary.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Removes a file, or a link but not what it leads to, if it is there. Raises SegsuiteError when that is refused."""
+    with _disk_errors(path, "remove"):
+        path.unlink(missing_ok=True)
+
+
 def take_away(path: Path) -> Path | None:
     """Gives `path` another name, which is returned; None when there is no such file any more."""
     aside = _temporary(path)
@@ -152,18 +220,33 @@ def take_away(path: Path) -> Path | None:
         os.rename(path, aside)
     except FileNotFoundError:
         return None
+    _sync_folder(path.parent)
     return aside
 
 
 def put_back(aside: Path, path: Path) -> None:
     """Undoes `take_away` where nobody has made a file of that name since, else removes it."""
-    with contextlib.suppress(OSError):
+    try:
         os.link(aside, path)
+    except FileExistsError:
+        pass
+    except OSError:  # no hard links, or none to files of others: a file of that name is looked for, then made
+        if not os.path.lexists(path):
+            os.rename(aside, path)
+            return
     aside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
-def _write_new(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    with open(path, "xb") as file:
+def write_new(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
+    """Lets `write` fill a file that there is not yet, with the rights that `mode` and the umask both give. Its name is
+    on the disk once `put_in_place` has put its folder in place. Raises SegsuiteError when the disk refuses."""
+    with _disk_errors(path):
+        _write_new(path, write, mode)
+
+
+def _write_new(path: Path, write: Callable[[BinaryIO], object], mode: int = 0o666) -> None:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
@@ -176,11 +259,16 @@ def _temporary(path: Path) -> Path:
 
 
 def remove_stale_temporaries(folder: Path, older_than: float = 0.0) -> None:
-    """Deletes what a killed writer left in `folder`, if it was last written more than `older_than` seconds ago."""
+    """Deletes what a killed writer left in `folder`, if it was last written more than `older_than` seconds ago, by the
+    clock that stamps it. Files of other names, links and folders are not ours, and stay."""
+    now = None
     for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime >= older_than:
-                path.unlink()
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            if TEMPORARY.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
+                now = now_in(folder) if now is None else now
+                if now - status.st_mtime >= older_than:
+                    path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -194,12 +282,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Gives a finished folder its name in one step; when another process has been quicker, its folder stays and this
-    one goes."""
+    """Gives a finished folder, whose files are on the disk, its name in one step: all names in it are on the disk
+    before, and its own afterwards. When another process has been quicker, its folder stays and this one goes."""
     with _disk_errors(target):
+        for inner, _, _ in os.walk(folder, topdown=False):
+            _sync_folder(Path(inner))
         try:
             os.rename(folder, target)
         except OSError:
             if not target.is_dir():
                 raise
             shutil.rmtree(folder)
+        _sync_folder(target.parent)

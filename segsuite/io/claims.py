@@ -9,17 +9,16 @@ import contextlib
 import fcntl
 import json
 import os
-import pwd
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from segsuite.errors import ClaimError
-from segsuite.io import atomic
+from segsuite.io import atomic, users
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # nine missed beats: a claimant that cannot be seen is taken for dead
@@ -35,8 +34,13 @@ class Claim:
     """The held claim of `folder`, until `claim` releases it."""
 
     def __init__(self, folder: Path, content: bytes) -> None:
+        """Raises FileNotFoundError when what this process has just created is there no more: it was stopped for so
+        long that another one has taken it over."""
         self._path, self._content = folder / NAME, content
         self._open = os.open(self._path, os.O_RDONLY)
+        if os.pread(self._open, len(content) + 1, 0) != content:
+            os.close(self._open)
+            raise FileNotFoundError(self._path)
         self._stop = threading.Event()
         self._beat = threading.Thread(target=self._renew, daemon=True, name="claim")
         self._beat.start()
@@ -46,8 +50,7 @@ class Claim:
         if not self._is_own():
             holder = _parse(self._path) or {}
             raise ClaimLost(
-                f"another process has taken over this trial: {holder.get('pid', 'unknown')} on "
-                f"{holder.get('host', 'an unknown machine')}",
+                f"another process has taken over this trial: {in_words(holder)}",
                 str(self._path.parent),
                 f"nothing: it goes on there. This process was stopped for over {STALE_SECONDS:.0f} s, or could not "
                 "reach the folder",
@@ -83,15 +86,18 @@ def claim(folder: Path) -> Iterator[Claim]:
     cannot be read.
     """
     path = folder / NAME
-    content = json.dumps(_identity() | {"time": time.time(), "token": secrets.token_hex(8)}).encode()
+    told = {"user": users.name(), "time": time.time(), "token": secrets.token_hex(8)}
+    content = json.dumps(_identity() | told).encode()
     for _ in range(TRIES):
         if atomic.create_exclusively(path, content):
-            break
-        with _locked(folder):
-            _remove_if_stale(path)
+            with contextlib.suppress(FileNotFoundError):
+                held = Claim(folder, content)
+                break
+        else:
+            with _locked(folder):
+                _remove_if_stale(path)
     else:
         raise ClaimError(f"others were quicker {TRIES} times", str(folder), "try again")
-    held = Claim(folder, content)
     try:
         yield held
     finally:
@@ -103,11 +109,13 @@ def _remove_if_stale(path: Path) -> None:
     holder = _parse(path)
     if holder is None:
         return
-    if not _is_stale(holder, path, lambda: _file_system_time(path.parent)):
+    own = users.name()
+    if not _is_stale(holder, path, lambda: atomic.now_in(path.parent)):
         if holder:
-            process = f"process {holder.get('pid')} on {holder.get('host')}"
             raise ClaimError(
-                f"the trial is being run by {process}", str(path.parent), "wait for it, or end that process first"
+                f"the trial is being run by {in_words(holder)}",
+                str(path.parent),
+                "wait for it, or end that process first" if holder.get("user", own) == own else "wait for it",
             )
         raise ClaimError(
             "its claim is not whole", str(path), f"try again in {STALE_SECONDS / 60:.0f} minutes: it may be new"
@@ -122,8 +130,20 @@ def _remove_if_stale(path: Path) -> None:
         atomic.put_back(aside, path)
 
 
+def in_words(holder: Mapping[str, Any]) -> str:
+    """Who holds a claim.
+
+    >>> in_words({"pid": 7, "host": "a", "user": "anna"}), in_words({"pid": 7, "host": "a"}), in_words({})
+    ("process 7 on a, anna's", 'process 7 on a', 'an unknown process')
+    """
+    if not holder:
+        return "an unknown process"
+    whose = f", {holder['user']}'s" if "user" in holder else ""
+    return f"process {holder.get('pid')} on {holder.get('host')}{whose}"
+
+
 def read(folder: Path) -> dict[str, Any] | None:
-    """Who claims the run directory `folder` (host, pid, boot, time, ...), or None."""
+    """Who claims the run directory `folder` (user, host, pid, time, ...), or None."""
     try:
         return _parse(folder / NAME) or None
     except ClaimError:
@@ -150,13 +170,9 @@ def _parse(path: Path) -> dict[str, Any] | None:
 
 def _owner(path: Path) -> str:
     try:
-        uid = path.lstat().st_uid
+        return f"; it is {users.owner(path)}'s"
     except OSError:
         return ""
-    try:
-        return f"; it is {pwd.getpwuid(uid).pw_name}'s"
-    except KeyError:
-        return f"; it is user {uid}'s"
 
 
 @contextlib.contextmanager
@@ -192,20 +208,6 @@ def _is_stale(holder: dict[str, Any], path: Path, now: Callable[[], float]) -> b
         return now() - path.lstat().st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return True
-
-
-def _file_system_time(folder: Path) -> float:
-    """Now, by the clock that stamps files in `folder`, which may be a server's; by this machine's, where nothing can be
-    written."""
-    probe = folder / f".now.{secrets.token_hex(8)}.tmp"
-    try:
-        probe.touch(exist_ok=False)
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink(missing_ok=True)
-    except OSError:
-        return time.time()
 
 
 def _identity() -> dict[str, Any]:

@@ -10,9 +10,11 @@ from typing import Any
 
 from segsuite.errors import SegsuiteError
 from segsuite.io import atomic, claims
+from segsuite.io.numbers import finite
 
 SMALLER_BATCH = "smaller_batch.json"
 """Beside trial.yaml when the memory was too small: the batches that are trained with, see trial/smaller_batch.py."""
+PREVIOUS = "previous.ckpt"
 OF_TRAINING = ("events.jsonl", "metrics.csv", "artefacts.json", "artefacts.npz")
 STATES = ("finished", "running", "failed", "unfinished", "new")
 
@@ -97,9 +99,10 @@ class RunDirectory:
     def __init__(self, folder: Path, claim: claims.Claim | None = None) -> None:
         self.folder, self._claim = folder, claim
         self.last_checkpoint = folder / "checkpoints" / "last.ckpt"
-        self.previous_checkpoint = folder / "checkpoints" / "previous.ckpt"
+        self.previous_checkpoint = folder / "checkpoints" / PREVIOUS
         """The last.ckpt before, while the trial trains: a disk may damage one."""
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
+        self.checkpoints = (self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint)
 
     def check_claim(self) -> None:
         """Raises ClaimLost when another process has taken over the trial."""
@@ -116,7 +119,7 @@ class RunDirectory:
         (self.folder / "failure.json").unlink(missing_ok=True)
         smaller = read_json(self.folder / SMALLER_BATCH)
         if smaller is not None and not smaller.get("begun"):
-            for path in (*(self.folder / "checkpoints").glob("*"), *(self.folder / name for name in OF_TRAINING)):
+            for path in (*self.checkpoints, *(self.folder / name for name in OF_TRAINING)):
                 path.unlink(missing_ok=True)
             atomic.write_json(self.folder / SMALLER_BATCH, smaller | {"begun": True})
 
@@ -130,7 +133,7 @@ class RunDirectory:
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Adds an epoch to events.jsonl and writes metrics.csv anew."""
         self.check_claim()
-        atomic.append_line(self.folder / "events.jsonl", json.dumps(atomic.finite(dict(event)), allow_nan=False))
+        atomic.append_line(self.folder / "events.jsonl", json.dumps(finite(dict(event)), allow_nan=False))
         rows = events(self.folder)
         columns = list(dict.fromkeys(key for row in rows for key, value in row.items() if not isinstance(value, dict)))
         lines = [",".join(columns)] + [

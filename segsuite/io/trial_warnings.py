@@ -12,14 +12,15 @@ from segsuite.io import atomic
 FILE = "warnings.jsonl"
 
 
-def note(folder: Path, text: str) -> None:
-    """Adds a warning, once a cause; a disk that takes no more is no reason to fail."""
+def note(folder: Path, text: str, lasting: bool = False) -> None:
+    """Adds a warning, once a cause; a disk that takes no more is no reason to fail. `lasting`: `settle` leaves it,
+    since what it says stays true of the result."""
     if text not in noted(folder):
-        _append(folder, {"time": time.time(), "warning": text})
+        _append(folder, {"time": time.time(), "warning": text, "lasting": lasting})
 
 
 def settle(folder: Path) -> None:
-    """From now on the warnings so far are no longer shown: what they say was lost is there."""
+    """From now on the warnings so far are no longer shown but for lasting ones: what they say was lost is there."""
     if noted(folder):
         _append(folder, {"time": time.time(), "settled": True})
 
@@ -27,18 +28,18 @@ def settle(folder: Path) -> None:
 def noted(folder: Path) -> list[str]:
     """The warnings of all attempts that were not settled, oldest first."""
     try:
-        lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
+        lines = (folder / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-    found: list[str] = []
+    found: dict[str, bool] = {}
     for line in lines:
         with contextlib.suppress(ValueError, KeyError, TypeError):  # half a line of a process that was killed
             record = json.loads(line)
             if record.get("settled"):
-                found.clear()
+                found = {text: lasting for text, lasting in found.items() if lasting}
             else:
-                found.append(str(record["warning"]))
-    return found
+                found[str(record["warning"])] = record.get("lasting") is True
+    return list(found)
 
 
 def _append(folder: Path, record: dict[str, object]) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from segsuite.errors import plural
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import store
+from segsuite.io import claims, store
 
 
 def duration(seconds: float) -> str:
@@ -153,8 +153,7 @@ class Display:
 
     def waits_for(self, trial: Trial, holder: dict[str, Any] | None) -> None:
         """Nothing to do but to wait for another process."""
-        owner = holder or {}
-        said = f"{trial.arm}, seed {trial.seed}, run by process {owner.get('pid')} on {owner.get('host')}"
+        said = f"{trial.arm}, seed {trial.seed}, run by {claims.in_words(holder or {})}"
         if said != self._waits_for:
             self._waits_for = said
             self._line(f"  waiting for {said}")

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import store, trial_warnings
+from segsuite.io import claims, store, trial_warnings, users
 from segsuite.launch.causes import read_attempts
 from segsuite.launch.data_changes import seen_by
 from segsuite.launch.notes import as_json, notes
@@ -110,16 +110,28 @@ def _state(trial: Trial, there: frozenset[str], seen: View | None) -> str:
     return "held" if task.is_held else "queued"
 
 
+def _owner(trial: Trial, state: str) -> str | None:
+    """Whose the run directory is of a trial that has begun and not ended. Not of thousands that have: each look at a
+    folder is a question to a file server, and `why` says it of a failed one."""
+    if state in ("new", "finished", "failed"):
+        return None
+    try:
+        return users.owner(trial.folder)
+    except OSError:
+        return None
+
+
 def _describe(trial: Trial, state: str, there: frozenset[str], result: dict[str, Any]) -> dict[str, Any]:
     """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds left,
     reason of a failure and log; whether its batches were made smaller; its warnings; on a cluster its attempts, its
-    task's job and node, its seconds so far, what it waits for, or who cancelled it. `result` is filled with that of a
-    finished trial."""
+    task's job and node, its seconds so far, what it waits for, or who cancelled it; whose it is if it has begun and
+    not ended, and of a running one the claim. `result` is filled with that of a finished trial."""
     epochs = store.events(trial.folder) if "events.jsonl" in there and state != "finished" else []
     planned = trial.settings.train.epochs
     found: dict[str, Any] = {"id": trial.id, "arm": trial.arm, "seed": trial.seed, "state": state}
     found |= {"epochs_done": len(epochs), "epochs": planned}
     found |= dict.fromkeys(("miou", "seconds_left", "reason", "log", "attempts", "job", "node", "elapsed_seconds"))
+    found |= {"owner": _owner(trial, state), "claim": claims.read(trial.folder) if state == "running" else None}
     found |= {"waits_for": None, "cancelled": None, "smaller_batch": store.SMALLER_BATCH in there}
     found["warnings"] = trial_warnings.noted(trial.folder) if trial_warnings.FILE in there else []
     if state == "finished":

@@ -8,7 +8,7 @@ import shlex
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from segsuite.arms import expand
 from segsuite.config import TrialSettings
 from segsuite.errors import NonFiniteError
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import store
+from segsuite.io import manifest, store
 from segsuite.metrics.groups import image_miou
 from segsuite.report.same_data import OTHER_DATA, of_other_data
 
@@ -61,7 +61,8 @@ class TrialRecord:
     settings: TrialSettings
     result: Mapping[str, Any] | None = None
     events: tuple[Mapping[str, Any], ...] = ()
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    attempts: tuple[Mapping[str, Any], ...] = ()
+    """The manifests of the attempts that its weights come from."""
     reason: str = ""
     counted: Counted | None = None
     other_data: bool = False
@@ -227,7 +228,7 @@ def _record(trial: Trial) -> TrialRecord:
         trial.settings,
         result,
         tuple(store.events(folder)),
-        store.read_json(folder / "manifest.json") or {},
+        tuple(manifest.of_result(manifest.attempts(folder))),
         reason,
         counted,
         diverged=failure.get("kind") == NonFiniteError.__name__,

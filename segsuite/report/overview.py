@@ -8,6 +8,7 @@ from segsuite.errors import plural
 from segsuite.io.store import STATES
 from segsuite.report.answers import listed
 from segsuite.report.gather import Gathered, TrialRecord, number, same_images
+from segsuite.report.made_differently import made_differently
 from segsuite.report.sections.base import Material
 
 SYMBOLS = {"finished": "\N{CHECK MARK}", "running": "\N{BLACK RIGHT-POINTING TRIANGLE}", "failed": "\N{BALLOT X}"}
@@ -135,10 +136,7 @@ def _notices(material: Material) -> Iterable[str]:
     if left_out:
         shown = listed([f"{material.styles[trial.arm].name} seed {trial.seed}" for trial in left_out])
         yield f"In no comparison, because counts.npz is missing, damaged or of other images: {shown}."
-    for path, what in ((("code", "sources_sha256"), "versions of the code"), (("hardware", "device"), "devices")):
-        values = dict.fromkeys(str(trial.manifest.get(path[0], {}).get(path[1])) for trial in gathered.finished)
-        if len(values) > 1:
-            yield f"Trials ran on {len(values)} {what}: {listed(list(values))}."
+    yield from made_differently(gathered, {arm: style.name for arm, style in material.styles.items()})
     precisions = list(dict.fromkeys(str(result.get("precision")) for result in results))
     if len(precisions) > 1:
         yield f"Trials were trained in different precisions: {listed(precisions)}."

@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
 from segsuite.datasets.on_device import DrawnSamples
 from segsuite.errors import ConfigError, Preempted, RetryAlone, SegsuiteError, SmallerBatch
-from segsuite.io import atomic, manifest, trial_warnings
+from segsuite.io import manifest, trial_warnings
 from segsuite.io.claims import ClaimLost
 from segsuite.io.machine import cores, packed, side_by_side
 from segsuite.io.store import RunDirectory, batches_in_words, read_json
@@ -36,6 +36,7 @@ from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device
 from segsuite.train.samples import read_predictions, write_predictions
 from segsuite.train.shown_images import ShownImages
 from segsuite.train.tracking import Subject, Tracker, tracked
+from segsuite.trial.attempts import record_attempt
 from segsuite.trial.batch_of_one import check_normalised
 from segsuite.trial.data import TrialData, build_data, refuse_other_data
 from segsuite.trial.frozen import Frozen, read
@@ -56,9 +57,14 @@ class Machine:
 
     device: str
     precision: str
-    started: float
     ranks: Ranks
     threads: Threads
+    started: float = field(default_factory=time.monotonic)
+    """By a clock that nobody sets: the wall clock may jump."""
+
+    def seconds(self) -> float:
+        """How long the attempt has run."""
+        return time.monotonic() - self.started
 
 
 def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]:
@@ -86,8 +92,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             check_normalised(network, data, trial.settings)
             fit_to_labels(network, data, run)
             described = describe(trial, data, network, machine)
-            run.check_claim()
-            atomic.write_json(folder / "manifest.json", described)
+            record_attempt(run, described, report)
             tracker.described(described)
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
             ranks.leave()  # the first one scores alone
@@ -108,7 +113,7 @@ def drop_state(run: RunDirectory) -> None:
     try:
         checkpoint_io.keep_weights(run)
     except SegsuiteError as error:
-        trial_warnings.note(run.folder, f"the checkpoints were kept as they are: {error.what}")
+        trial_warnings.note(run.folder, f"the checkpoints were kept as they are: {error.what}", lasting=True)
 
 
 def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: StopRequest) -> dict[str, Any]:
@@ -151,12 +156,12 @@ def subject(trial: Frozen, folder: Path) -> Subject:
 
 def prepare(trial: Frozen, device: str, ranks: Ranks, earlier_threads: int | None = None) -> Machine:
     """Threads, of which a training to be continued had `earlier_threads`; device, precision and the global seeds."""
-    started = time.time()
+    started = time.monotonic()
     threads = choose_threads(trial.settings.execution, device, earlier_threads)
     torch.set_num_threads(threads.number)
     cv2.setNumThreads(threads.number)
     pl.seed_everything(trial.seed, workers=False, verbose=False)
-    return Machine(device, resolve_precision(trial.settings.train.precision, device), started, ranks, threads)
+    return Machine(device, resolve_precision(trial.settings.train.precision, device), ranks, threads, started)
 
 
 def tell_threads(threads: Threads, folder: Path, report: Report) -> None:
@@ -164,22 +169,18 @@ def tell_threads(threads: Threads, folder: Path, report: Report) -> None:
     if threads.note:
         report({"phase": "note", "note": threads.note})
     if threads.warning:
-        trial_warnings.note(folder, threads.warning)
+        trial_warnings.note(folder, threads.warning, lasting=True)
         report({"phase": "warning", "warning": threads.warning})
 
 
 def describe(trial: Frozen, data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
     """The manifest of this attempt."""
-    from segsuite.encoders.weights import file_sha256
-
-    path = getattr(network.encoder, "weights_file", None)
-    weights = {} if path is None else {Path(path).name: file_sha256(Path(path))}
     return manifest.describe(
         data.fingerprint,
         hardware(machine.device)
         | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None}
         | {"cores": cores(), "side_by_side": side_by_side(), "threads_because": machine.threads.note},
-        weights,
+        getattr(network.encoder, "loaded_weights", {}),
         data.facts(trial.settings),
     )
 
@@ -278,5 +279,5 @@ def score(
     if trial.settings.checkerboard.measure:
         measure_at_the_end(network, data.scored_dataset, data.scored_indices, trial.settings.checkerboard, folder)
     result = summarise(trial, data, network, device, precision, evaluated, folder)
-    result["cost"]["attempt_seconds"] = time.time() - machine.started
+    result["cost"]["attempt_seconds"] = machine.seconds()
     return result

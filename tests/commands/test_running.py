@@ -20,7 +20,9 @@ from tests.reliability.trials import segsuite, trials_of, write_experiment
 TWO_ARMS = {"compare": {"train.optimizer.learning_rate": [1e-3, 2e-3]}, "seeds": [0, 1]}
 
 
-@pytest.mark.parametrize("option", [["--dry-run"], ["--test-only"], ["--live-code"], ["--profile", "x"]])
+@pytest.mark.parametrize(
+    "option", [["--dry-run"], ["--test-only"], ["--live-code"], ["--profile", "x"], ["--untracked", "copy"]]
+)
 @pytest.mark.parametrize("command", ["run", "retry"])
 def test_an_option_of_a_cluster_runs_nothing_here(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, option: list[str]

@@ -8,7 +8,7 @@ launcher that dies between the two leaves nothing that the next one could submit
 import functools
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsuite.errors import ConfigError, SegsuiteError, plural
@@ -79,10 +79,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Code:
-    """What trials are run with."""
+    """What trials are run with, and where: in the folder that relative paths begin at."""
 
     folder: Path
     python: str
+    work: Path = field(default_factory=Path.cwd)
 
     @property
     def script(self) -> Path:
@@ -137,6 +138,7 @@ def array_command(
         f"--job-name={job_name}",
         f"--array=0-{size - 1}{throttle}",
         f"--output={in_pattern(place.logs)}/%A_%a.log",
+        f"--chdir={code.work}",
         "--open-mode=append",  # or a requeued trial loses the log of its first attempt
         "--requeue",
         *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
@@ -144,7 +146,8 @@ def array_command(
         f"--ntasks-per-node={layout.devices * layout.pack}",
         *profile.sbatch_options(),
         str(code.script),
-        *(str(place.folder), table, str(code.folder), code.python, str(profile.attempts), str(layout.devices)),
+        *(str(place.folder), table, str(code.folder), code.python, str(code.work)),
+        *(str(profile.attempts), str(layout.devices)),
         *profile.site_words(with_data=True),
     ]
 
@@ -160,10 +163,11 @@ def report_command(
         f"--dependency=afterany:{':'.join(jobs)}",
         "--kill-on-invalid-dep=yes",
         f"--output={in_pattern(place.logs)}/report-%j.log",
+        f"--chdir={code.work}",
         *profile.report_options(),
         "--time=00:30:00",
         str(code.folder / "slurm" / "report.sbatch"),
-        *(str(code.folder), code.python, str(len(arguments)), *arguments),
+        *(str(code.folder), code.python, str(code.work), str(len(arguments)), *arguments),
         *profile.site_words(),
     ]
 
