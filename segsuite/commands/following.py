@@ -139,7 +139,7 @@ def _why(given: argparse.Namespace) -> int:
         elif why.advice:
             again = f"; then segsuite retry {experiment.path} {trial.id}" if why.state == "failed" else ""
             print(f"  to do: {why.advice}{again}")
-        for text in warned[trial.id]:
+        for text in warned[trial.id] if why.state != "unreadable" else ():
             print(f"  warning: {text}")
         for at, attempt in enumerate(why.attempts, 1):
             print(f"  attempt {at}: {_attempt(attempt)}")

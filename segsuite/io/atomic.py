@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.io.reading import patiently
 
 NOT_WRITABLE = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT,
@@ -41,7 +43,7 @@ def _disk_errors(path: Path) -> Iterator[None]:
 def make_folder(path: Path) -> Path:
     """Creates a folder and its parents; a failure is one sentence instead of a traceback."""
     with _disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+        patiently(lambda: path.mkdir(parents=True, exist_ok=True))
     return path
 
 
@@ -49,17 +51,22 @@ def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step.
 
     The temporary file lies beside its target because a rename is atomic only within one file system. The old file stays
-    whole when the disk is full or the process dies at any moment. Raises SegsuiteError when the disk refuses.
+    whole when the disk is full or the process dies at any moment. `write` is called anew where a file server was away
+    for a moment. Raises SegsuiteError when the disk refuses.
     """
-    temporary = _temporary(path)
-    with _disk_errors(path):
+
+    def replace() -> None:
+        temporary = _temporary(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write_new(temporary, write)
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
+
+    with _disk_errors(path):
+        patiently(replace)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -94,27 +101,62 @@ def finite(value: Any) -> Any:
 
 def duplicate(path: Path, target: Path) -> None:
     """Makes `target` a second name of the file `path`, or a copy where the file system has no hard links."""
-    temporary = _temporary(target)
-    with _disk_errors(target):
+
+    def link() -> None:
+        temporary = _temporary(target)
         try:
             os.link(path, temporary)
         except OSError:
-            with open(path, "rb") as source:
-                write_with(target, lambda file: shutil.copyfileobj(source, file))
+            write_with(target, lambda file: _copy(path, file))
             return
         try:
             os.replace(temporary, target)
             _sync_folder(target.parent)
         finally:
-            temporary.unlink(missing_ok=True)  # two names of one file stay as they are
+            _remove(temporary)  # two names of one file stay as they are
+
+    with _disk_errors(target):
+        patiently(link)
+
+
+def _copy(path: Path, file: BinaryIO) -> None:
+    with open(path, "rb") as source:
+        shutil.copyfileobj(source, file)
+
+
+def set_aside(path: Path) -> Path | None:
+    """Gives a damaged file a name beside it that no reader takes for it, `NAME.damaged` or with a number, which is
+    returned; None when there is none. A person may want to see it."""
+    with _disk_errors(path):
+        for number in itertools.count(1):
+            aside = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
+            if patiently(lambda aside=aside: aside.is_symlink() or aside.exists()):  # type: ignore[misc]
+                continue
+            try:
+                patiently(lambda aside=aside: os.rename(path, aside))  # type: ignore[misc]
+            except FileNotFoundError:
+                return None
+            return aside
+    return None
 
 
 def append_line(path: Path, line: str) -> None:
     """Adds one line and forces it to the disk. A file must have a single writer (O_APPEND is not safe on NFS)."""
-    with _disk_errors(path), open(path, "a", encoding="utf-8") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+
+    def append() -> None:
+        with open(path, "ab", buffering=0) as file:
+            length, left = file.tell(), memoryview(line.encode() + b"\n")
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):  # so that a further try does not write half of it twice
+                    os.truncate(path, length)
+                raise
+
+    with _disk_errors(path):
+        patiently(append)
 
 
 def create_exclusively(path: Path, content: bytes) -> bool:
@@ -123,15 +165,16 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     The content is complete at the moment the name appears: a link to a finished temporary file, which NFS also makes
     atomically. On a file system without hard links a reader may meet the file before its content.
     """
-    temporary = _temporary(path)
-    with _disk_errors(path):
+
+    def create() -> bool:
+        temporary = _temporary(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             _write_new(temporary, lambda file: file.write(content))
             try:
-                os.link(temporary, path)
+                patiently(lambda: os.link(temporary, path))
             except FileExistsError:
-                return False
+                return os.stat(temporary).st_nlink > 1  # the link was made although the server had said no
             except OSError as error:
                 if error.errno not in NO_HARD_LINKS:
                     raise
@@ -142,14 +185,17 @@ def create_exclusively(path: Path, content: bytes) -> bool:
             _sync_folder(path.parent)
             return True
         finally:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
+
+    with _disk_errors(path):
+        return patiently(create)
 
 
 def take_away(path: Path) -> Path | None:
     """Gives `path` another name, which is returned; None when there is no such file any more."""
     aside = _temporary(path)
     try:
-        os.rename(path, aside)
+        patiently(lambda: os.rename(path, aside))
     except FileNotFoundError:
         return None
     return aside
@@ -160,6 +206,11 @@ def put_back(aside: Path, path: Path) -> None:
     with contextlib.suppress(OSError):
         os.link(aside, path)
     aside.unlink(missing_ok=True)
+
+
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # `remove_stale_temporaries` finds it; what was written counts more
+        temporary.unlink(missing_ok=True)
 
 
 def _write_new(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -178,7 +229,7 @@ def _temporary(path: Path) -> Path:
 def remove_stale_temporaries(folder: Path, older_than: float = 0.0) -> None:
     """Deletes what a killed writer left in `folder`, if it was last written more than `older_than` seconds ago."""
     for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime >= older_than:
                 path.unlink()
 

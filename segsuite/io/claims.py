@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import json
 import os
-import pwd
 import secrets
 import socket
 import threading
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from segsuite.errors import ClaimError
-from segsuite.io import atomic
+from segsuite.io import atomic, reading
+from segsuite.io.reading import patiently
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # nine missed beats: a claimant that cannot be seen is taken for dead
@@ -36,14 +36,20 @@ class Claim:
 
     def __init__(self, folder: Path, content: bytes) -> None:
         self._path, self._content = folder / NAME, content
-        self._open = os.open(self._path, os.O_RDONLY)
+        self._open = patiently(lambda: os.open(self._path, os.O_RDONLY))
         self._stop = threading.Event()
         self._beat = threading.Thread(target=self._renew, daemon=True, name="claim")
         self._beat.start()
 
     def check(self) -> None:
-        """To be called before what only the holder may write. Raises ClaimLost when another process holds the claim."""
-        if not self._is_own():
+        """To be called before what only the holder may write. Raises ClaimLost when another process holds the claim, or
+        that cannot be known."""
+        try:
+            is_own = self._is_own()
+        except reading.Unreadable as error:
+            what = f"whether this process may still write is not known: {error.what}"
+            raise ClaimLost(what, error.where, "call `segsuite run` again: it goes on") from error
+        if not is_own:
             holder = _parse(self._path) or {}
             raise ClaimLost(
                 f"another process has taken over this trial: {holder.get('pid', 'unknown')} on "
@@ -55,8 +61,8 @@ class Claim:
 
     def _is_own(self) -> bool:
         try:
-            return self._path.read_bytes() == self._content
-        except FileNotFoundError:
+            return reading.read_bytes(self._path) == self._content
+        except (FileNotFoundError, ValueError):
             return False
 
     def _renew(self) -> None:
@@ -68,9 +74,9 @@ class Claim:
         """Removes the claim, but not that of another."""
         self._stop.set()
         self._beat.join()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, reading.Unreadable):
             if self._is_own():
-                self._path.unlink()
+                patiently(self._path.unlink)
         os.close(self._open)
 
 
@@ -134,29 +140,18 @@ def _parse(path: Path) -> dict[str, Any] | None:
     """What a claim says; empty when it is damaged, None when there is none. Raises ClaimError when it is there and
     cannot be read."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(patiently(path.read_bytes))
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return None
         raise ClaimError(
-            f"its claim cannot be read ({error.strerror or error}){_owner(path)}",
+            f"its claim cannot be read ({error.strerror or error}){reading.owner(path)}",
             str(path),
             "ask its owner, or remove it when no process runs the trial",
         ) from error
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _owner(path: Path) -> str:
-    try:
-        uid = path.lstat().st_uid
-    except OSError:
-        return ""
-    try:
-        return f"; it is {pwd.getpwuid(uid).pw_name}'s"
-    except KeyError:
-        return f"; it is user {uid}'s"
 
 
 @contextlib.contextmanager
@@ -189,7 +184,7 @@ def _is_stale(holder: dict[str, Any], path: Path, now: Callable[[], float]) -> b
         start = _start_of(holder.get("pid"))
         return start is None or start != holder.get("start")  # another process may have that number by now
     try:
-        return now() - path.lstat().st_mtime > STALE_SECONDS
+        return now() - patiently(path.lstat).st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return True
 

@@ -3,15 +3,16 @@
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, plural
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, ConfigError, plural
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 from segsuite.io.machine import cores
+from segsuite.io.reading import owner
 from segsuite.launch.attempt import Attempt, environment
 from segsuite.launch.causes import smaller_batch
 from segsuite.launch.display import Display
@@ -30,6 +31,7 @@ class Outcome:
 
     finished: int = 0
     failed: int = 0
+    unreadable: int = 0  # nobody knows whether they have a result: they are not run
     preempted: bool = False
     common_failure: str | None = None  # why no further trial was started
     not_started: int = 0  # because of that
@@ -43,18 +45,22 @@ def run(
     keep_going: bool = False,
     fresh: bool = False,
 ) -> Outcome:
-    """Runs every trial that has no result, `workers` at a time (None: as many as suit the machine, see slots.py). A
-    failed one is recorded and stops no other; when the first ones fail in the same way, no further one is started,
-    unless `keep_going`. Their processes are forked from one that has imported everything, or `fresh`.
+    """Runs every trial that has no whole result, `workers` at a time (None: as many as suit the machine, see slots.py);
+    not one that cannot be read. A failed one is recorded and stops no other; when the first ones fail in the same way,
+    no further one is started, unless `keep_going`. Their processes are forked from one that has imported everything, or
+    `fresh`.
 
     Ctrl-C (or SIGTERM, SIGUSR1) lets the running trials save and ends the run; a second one ends at once.
     """
-    waiting = [trial for trial in experiment.trials if store.state(trial.folder) != "finished"]
-    outcome = Outcome(finished=len(experiment.trials) - len(waiting))
+    looks = {trial.id: store.look(trial.folder) for trial in experiment.trials}
+    waiting = [trial for trial in experiment.trials if looks[trial.id].state not in ("finished", "unreadable")]
+    outcome = Outcome(finished=sum(look.state == "finished" for look in looks.values()))
     running: list[Attempt] = []
     ended: list[Path] = []
     free = _slots(waiting, workers, per_device)
+    asleep: dict[str, float] = {}
     display.begin(experiment, outcome.finished, len(free))
+    outcome.unreadable = _tell(experiment.trials, looks, display)
     _warn_of_fighting(waiting, len(free), display)
     with _signals() as asked, contextlib.closing(Pool(display.warns)) as pool:
         if not fresh and _gain_by_a_pool(waiting):
@@ -79,12 +85,25 @@ def run(
                 for attempt in running:
                     attempt.ask_to_leave(at_once=len(asked) > 1)
             elif not outcome.common_failure and not pool.warming():
-                _fill(free, running, waiting, outcome, display, pool)
+                _fill(free, running, waiting, outcome, display, pool, asleep)
             if running or waiting:
                 time.sleep(LOOK_SECONDS)
     outcome.preempted, outcome.not_started = bool(asked), len(waiting)
     display.end()
     return outcome
+
+
+def _tell(trials: Sequence[Trial], looks: Mapping[str, store.Look], display: Display) -> int:
+    """Says which results are damaged and which trials cannot be read; how many of the latter."""
+    unreadable = 0
+    for trial in trials:
+        look = looks[trial.id]
+        if look.state == "damaged":
+            display.warns(f"{trial.arm}, seed {trial.seed}: {look.why}; it is scored again, or trained anew")
+        elif look.state == "unreadable":
+            unreadable += 1
+            display.leaves_alone(trial, look)
+    return unreadable
 
 
 def _slots(waiting: Sequence[Trial], workers: int | None, per_device: int) -> list[Slot]:
@@ -107,25 +126,54 @@ def _warn_of_fighting(waiting: Sequence[Trial], workers: int, display: Display) 
 
 
 def _fill(
-    free: list[Slot], running: list[Attempt], waiting: list[Trial], outcome: Outcome, display: Display, pool: Pool
+    free: list[Slot],
+    running: list[Attempt],
+    waiting: list[Trial],
+    outcome: Outcome,
+    display: Display,
+    pool: Pool,
+    asleep: dict[str, float],
 ) -> None:
-    """Starts the next trials in the free slots; waits a while when other launchers run all that are left."""
+    """Starts the next trials in the free slots; waits a while when other launchers run all that are left. `asleep`: id
+    of a trial that another launcher runs -> until when it is not looked at again."""
     held = 0  # by other launchers
     while free and held < len(waiting):
         trial = waiting.pop(0)
-        state = store.state(trial.folder)
-        if state == "finished":  # by another launcher
-            outcome.finished += 1
-        elif state == "running":
+        if asleep.get(trial.id, 0.0) > time.monotonic():
             waiting.append(trial)
             held += 1
+            continue
+        look = store.look(trial.folder)
+        if look.state == "finished":  # by another launcher
+            outcome.finished += 1
+        elif look.state == "unreadable":
+            outcome.unreadable += 1
+            display.leaves_alone(trial, look)
+        elif look.state == "running":
+            asleep[trial.id] = time.monotonic() + WAIT_SECONDS
+            waiting.append(trial)
+            held += 1
+        elif (attempt := _started(trial, free[0], display, pool)) is None:
+            outcome.failed += 1
         else:
-            freeze(trial)
-            display.starts(trial)
-            running.append(Attempt(trial, free.pop(0), partial(display.progress, trial), pool))
+            free.pop(0)
+            running.append(attempt)
     if waiting and not running:
         display.waits_for(waiting[0], claims.read(waiting[0].folder))
         time.sleep(WAIT_SECONDS)
+
+
+def _started(trial: Trial, slot: Slot, display: Display, pool: Pool) -> Attempt | None:
+    """None, and a sentence, where its run directory may not be written to, such as another person's: the other trials
+    go on."""
+    display.starts(trial)
+    try:
+        freeze(trial)
+        return Attempt(trial, slot, partial(display.progress, trial), pool)
+    except (ConfigError, PermissionError) as error:
+        told = error if isinstance(error, ConfigError) else ConfigError(f"cannot write: {error}", str(trial.folder))
+        display.refuses(trial, told, owner(trial.folder))
+        return None
 
 
 def _is_over(attempt: Attempt, outcome: Outcome, asked: bool) -> bool:
@@ -136,8 +184,9 @@ def _is_over(attempt: Attempt, outcome: Outcome, asked: bool) -> bool:
         return False
     if state == "running" or (state == "finished" and attempt.code != EXIT_DONE):
         return False
-    outcome.finished += state == "finished"
-    outcome.failed += state != "finished" and attempt.code != EXIT_PREEMPTED and not asked
+    is_done = state == "finished" or (state == "unreadable" and attempt.code == EXIT_DONE)
+    outcome.finished += is_done
+    outcome.failed += not is_done and attempt.code != EXIT_PREEMPTED and not asked
     return True
 
 

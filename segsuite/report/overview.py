@@ -1,7 +1,7 @@
 """What ran, what is missing, and what about the trials should make a reader careful."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from segsuite.errors import plural
@@ -10,7 +10,9 @@ from segsuite.report.answers import listed
 from segsuite.report.gather import Gathered, TrialRecord, number, same_images
 from segsuite.report.sections.base import Material
 
+BAD = ("failed", "damaged", "unreadable")
 SYMBOLS = {"finished": "\N{CHECK MARK}", "running": "\N{BLACK RIGHT-POINTING TRIANGLE}", "failed": "\N{BALLOT X}"}
+SYMBOLS |= {"damaged": "\N{BALLOT X}", "unreadable": "\N{BALLOT X}"}
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ def overview(material: Material) -> Overview:
     failures = [
         Failure(material.styles[trial.arm].name, trial.seed, trial.reason, f"{trial.id}/log.txt")
         for trial in gathered.trials
-        if trial.state == "failed"
+        if trial.state in BAD
     ]
     notices = list(_notices(material))
-    return Overview(_facts(gathered), alarm, bool(counts["failed"]), notices, grid, failures)
+    return Overview(_facts(gathered), alarm, any(counts[state] for state in BAD), notices, grid, failures)
 
 
 def _word(state: str) -> str:
-    return {"new": "not started", "unfinished": "stopped", "failed": "failed", "running": "running"}[state]
+    return {"new": "not started", "unfinished": "stopped", "unreadable": "not readable"}.get(state, state)
 
 
 def _mark(trial: TrialRecord) -> Mark:
@@ -83,6 +85,8 @@ def _mark(trial: TrialRecord) -> Mark:
         "running": f"epoch {epochs}",
         "unfinished": f"stopped {epochs}",
         "failed": "failed",
+        "damaged": "damaged",
+        "unreadable": "not readable",
         "new": "not started",
     }[trial.state]
     return Mark(trial.state, SYMBOLS.get(trial.state, ""), text)
@@ -100,6 +104,12 @@ def _facts(gathered: Gathered) -> list[str]:
         latest = max(number(trial.result.get("finished")) or 0.0 for trial in gathered.finished if trial.result)
         facts.append(f"last result {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(latest))}")
     return facts
+
+
+def _within(value: object, *keys: str) -> object:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _images(count: object) -> str:
@@ -135,8 +145,12 @@ def _notices(material: Material) -> Iterable[str]:
     if left_out:
         shown = listed([f"{material.styles[trial.arm].name} seed {trial.seed}" for trial in left_out])
         yield f"In no comparison, because counts.npz is missing, damaged or of other images: {shown}."
+    damaged = [trial for trial in gathered.trials if trial.damaged]
+    if damaged:
+        shown = listed([f"{material.styles[t.arm].name} seed {t.seed} ({', '.join(t.damaged)})" for t in damaged], 20)
+        yield f"Damaged files were left out, and with them what they would have shown: {shown}."
     for path, what in ((("code", "sources_sha256"), "versions of the code"), (("hardware", "device"), "devices")):
-        values = dict.fromkeys(str(trial.manifest.get(path[0], {}).get(path[1])) for trial in gathered.finished)
+        values = dict.fromkeys(str(_within(trial.manifest, *path)) for trial in gathered.finished)
         if len(values) > 1:
             yield f"Trials ran on {len(values)} {what}: {listed(list(values))}."
     precisions = list(dict.fromkeys(str(result.get("precision")) for result in results))

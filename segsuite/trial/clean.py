@@ -34,7 +34,7 @@ def leftovers(experiment: Experiment, old: bool = False, caches: bool = False) -
         known = {trial.id for trial in experiment.trials}
         for settings in sorted(experiment.folder.glob("*/trial.yaml")):
             folder = settings.parent
-            if folder.name not in known and store.state(folder) != "running":
+            if folder.name not in known and store.state(folder) not in ("running", "unreadable"):
                 yield from _files("checkpoint of a trial that the YAML no longer has", folder / "checkpoints")
     if caches:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segsuite"
