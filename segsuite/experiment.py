@@ -2,7 +2,10 @@
 torch."""
 
 import copy
+import errno
 import itertools
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from segsuite.config.sentences import shown
 from segsuite.errors import ConfigError, Problems, plural, unknown_name
 from segsuite.io.names import check_slug
 from segsuite.io.paths import expanded
+from segsuite.io.reading import patiently
 
 
 @dataclass(frozen=True)
@@ -161,9 +165,16 @@ def _runs_root(composed: Composed) -> Path:
     if not root.isprintable() or not root:
         raise ConfigError(f"runs_root {root[:80]!a} is not a folder's name", where, "for example `runs`")
     try:
-        return expanded(root)
+        path = expanded(root)
+        if not stat.S_ISDIR(patiently(lambda: os.stat(path)).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except ConfigError as error:
         raise ConfigError(f"runs_root: {error.what}", where, error.advice) from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR):
+            what = f"runs_root {str(path)[:200]} is no folder: {error.strerror}"
+            raise ConfigError(what, where, "choose another with --set runs_root=FOLDER") from None
+    return path
 
 
 def _text(composed: Composed, key: str, default: str) -> str:

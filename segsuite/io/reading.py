@@ -107,10 +107,11 @@ def exists(path: Path) -> bool:
     return True
 
 
-def parsed(content: bytes) -> Any:
-    """The value of strict JSON in UTF-8. Raises ValueError for anything else, such as NaN, which JSON does not have."""
+def parsed(content: bytes, strict: bool = True) -> Any:
+    """The value of JSON in UTF-8. Raises ValueError for anything else; if `strict` also for NaN, which JSON does not
+    have."""
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=_refused)
+        return json.loads(content.decode("utf-8"), parse_constant=_refused if strict else None)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -106,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The mapping in a JSON file, or None when the file is absent, not whole or unreadable: for what is only shown.
     What a decision hangs on asks `look`, or `reading`."""
     try:
-        value = reading.parsed(reading.read_bytes(path))
+        value = reading.parsed(reading.read_bytes(path), strict=False)
     except (OSError, ValueError, Unreadable):
         return None
     return value if isinstance(value, dict) else None

@@ -26,10 +26,11 @@ def read(path: Path, names: Sequence[str] = (), most_bytes: int = MOST_BYTES) ->
     Raises Damaged, also where one of `names` is missing or larger.
     """
     try:
+        content = reading.read_bytes(path)
+        if not content.startswith(b"PK"):  # numpy would take it for a pickle, and advise to load it unsafely
+            raise ValueError("it is no archive of arrays" if content else "it is empty")
         # From memory: of a damaged file numpy would leave the file open.
-        with np.load(io.BytesIO(reading.read_bytes(path)), allow_pickle=False) as arrays:
-            if isinstance(arrays, np.ndarray):  # a plain .npy under another name
-                raise ValueError("it is one array without a name")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {}
             for name in names or arrays.files:
                 if arrays.zip.getinfo(f"{name}.npy").file_size <= most_bytes:
