@@ -20,6 +20,9 @@ from segsuite.io.names import check_slug
 from segsuite.io.paths import expanded
 from segsuite.io.reading import patiently
 
+MOST_TRIALS = 100_000
+"""Of an experiment: to load so many takes 15 s and 180 MB, see docs/scale.md."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -70,6 +73,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     seeds = problems.attempt((0,), _seeds, composed)
     arms = problems.attempt({}, expand, composed, name)
     baseline = problems.attempt(None, find_baseline, composed, arms) if arms else None
+    if len(arms) * len(seeds) > MOST_TRIALS:  # told before thousands of arms are settled
+        problems.attempt(None, _refuse_number, composed, arms, seeds)
+        problems.raise_all()
     settled = {arm: problems.attempt(None, _settled, base, point, composed) for arm, point in arms.items()}
     if not arms and all(isinstance(base.get(key), dict) and "name" in base[key] for key in ("data", "model")):
         problems.attempt(None, _settled, base, {}, composed)
@@ -88,6 +94,13 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         trial = Trial(identifier, name, arm, seed, changes_of(point), settings, folder / identifier, arm == baseline)
         trials.append(trial)
     return Experiment(name, question, path, seeds, tuple(arms), baseline, tuple(trials), folder, composed)
+
+
+def _refuse_number(composed: Composed, arms: Mapping[str, Any], seeds: Sequence[int]) -> None:
+    crossed = f"{len(arms):,} arms x {len(seeds):,} seeds"
+    what = f"{crossed} are {len(arms) * len(seeds):,} trials, and at most {MOST_TRIALS:,} are possible"
+    advice = "give fewer seeds, or divide the arms among several experiments"
+    raise ConfigError(what, composed.where(("seeds",)), advice)
 
 
 def _check_keys(composed: Composed) -> None:
