@@ -10,7 +10,7 @@ PYTHON_CANDIDATES := python3.13 python3.12 python3.11 python3
 # Set it to choose the interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON :=
 PYTEST_ARGS ?=
-SHELL_SCRIPTS := .ci/run $(wildcard slurm/*.sbatch slurm/*.sh) slurm/local-cluster/up slurm/local-cluster/down
+SHELL_SCRIPTS := .ci/run $(wildcard slurm/*.sbatch slurm/*.sh) slurm/local-cluster/up slurm/local-cluster/down slurm/local-cluster/place.sh
 
 .PHONY: help demo results install test check format lock bench clean
 

@@ -17,7 +17,8 @@ import timing
 
 from segsuite import yaml_io
 from segsuite.experiment import Experiment, Trial, load
-from segsuite.io import atomic, store
+from segsuite.io import store
+from segsuite.io.numbers import finite
 from segsuite.launch.freeze import freeze_all
 from segsuite.launch.slurm.arrays import Place
 
@@ -109,7 +110,7 @@ def _train(trial: Trial, epochs: int) -> None:
 
 
 def _write(path: Path, value: object) -> None:
-    path.write_text(json.dumps(atomic.finite(value), indent=1))
+    path.write_text(json.dumps(finite(value), indent=1))
 
 
 def measured(words: Sequence[str]) -> tuple[float, float]:

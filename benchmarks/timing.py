@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 MILLISECONDS, MEBIBYTES = "ms", "MiB"
+Forms = Mapping[str, Callable[[], object]]
+"""The same by several ways, by name."""
 
 
 def options_of(doc: str | None, rounds: int, threads: int = 1) -> argparse.ArgumentParser:
@@ -27,19 +29,34 @@ def options_of(doc: str | None, rounds: int, threads: int = 1) -> argparse.Argum
     return parser
 
 
-def side_by_side(functions: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 1) -> dict[str, list[float]]:
+def side_by_side(functions: Forms, rounds: int, warmup: int = 1, first_turn: int = 0) -> dict[str, list[float]]:
     """Seconds of each call of each function, `rounds` each, in turn: A B, then B A, so that a machine whose speed
-    drifts slows all of them alike. A function may return its own seconds as a float."""
+    drifts slows all of them alike. A function may return its own seconds as a float. first_turn: how many rounds there
+    were before."""
     for function in functions.values():
         for _ in range(warmup):
             function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
-    for turn in range(rounds):
+    for turn in range(first_turn, first_turn + rounds):
         for name in list(functions) if turn % 2 == 0 else list(functions)[::-1]:
             start = time.perf_counter()
             own = functions[name]()
             seconds[name].append(own if isinstance(own, float) else time.perf_counter() - start)
     return seconds
+
+
+def cpu_side_by_side(functions: Forms, rounds: int) -> dict[str, list[float]]:
+    """Seconds of CPU time of each call, in turn, which other work on the machine hardly touches; for one thread."""
+
+    def timed(function: Callable[[], object]) -> Callable[[], object]:
+        def run() -> float:
+            start = time.process_time()
+            function()
+            return time.process_time() - start
+
+        return run
+
+    return side_by_side({name: timed(function) for name, function in functions.items()}, rounds)
 
 
 def clock(threads: int) -> Callable[[], float]:

@@ -16,9 +16,11 @@ from segsuite.commands import (
     data,
     doctor,
     encoders,
+    evaluating,
     following,
     inspecting,
     listing,
+    predicting,
     reporting,
     running,
     schema,
@@ -30,6 +32,7 @@ EPILOG = """examples:
   segsuite run experiments/camvid_unet.yaml --set data.root=/data/camvid --set train.epochs=5
   segsuite run experiments/aspp.yaml --on slurm --dry-run
   segsuite plan experiments/quickstart.yaml --json
+  segsuite predict runs/quickstart/9f2f95f56574 photos/ --out predictions
   segsuite inspect experiments/aspp.yaml
   segsuite inspect --checkerboard transposed_k3 nearest_conv
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
@@ -145,6 +148,8 @@ def build_parser() -> argparse.ArgumentParser:
         following,
         reporting,
         cleaning,
+        predicting,
+        evaluating,
         inspecting,
         data,
         encoders,

@@ -16,6 +16,7 @@ EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_PREEMPTED = 75
 EXIT_SMALLER_BATCH = 77
+EXIT_RETRY_ALONE = 78
 EXIT_NO_READER = 141  # what a shell calls a program that SIGPIPE ended
 
 
@@ -109,6 +110,13 @@ class SmallerBatch(OutOfMemory):
     """The same, and the next attempt will take smaller batches: smaller_batch.json is written."""
 
     exit_code = EXIT_SMALLER_BATCH
+
+
+class RetryAlone(OutOfMemory):
+    """The same, beside other trials of this launcher: the next attempt has the memory for itself, and nothing of the
+    trial is changed."""
+
+    exit_code = EXIT_RETRY_ALONE
 
 
 def nearest(name: str, valid: Iterable[str], likeness: float = 0.6) -> str | None:

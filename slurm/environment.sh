@@ -7,8 +7,12 @@
 unset SLURM_EXPORT_ENV
 
 use_code() { # FOLDER: Python takes segsuite from there
-    # `python -m` looks in the working directory first, and that is the checkout where it is submitted from there.
-    export PYTHONPATH=$1${PYTHONPATH:+:$PYTHONPATH} PYTHONSAFEPATH=1
+    # `python -m` looks in the working directory first, and that is the checkout where it is submitted from there. An
+    # empty entry of PYTHONPATH means it, too.
+    local path=:${PYTHONPATH:-}:
+    while [[ $path == *::* ]]; do path=${path//::/:}; done
+    path=${path%:}
+    export PYTHONPATH=$1$path PYTHONSAFEPATH=1
 }
 
 prepare_site() { # WORDS: loads modules, runs the prologue; sets srun_words and container. `step`: what it is at

@@ -21,6 +21,8 @@ OF_OTHERS = {
     **dict.fromkeys(("--array", "--comment", "--constraint", "--exclusive", "--export"), "sbatch"),
     **dict.fromkeys(("--nice", "--output", "--parsable", "--signal", "--cpu-bind", "--mem", "--time"), "sbatch"),
     "--verify": "wandb login",
+    "--chdir": "sbatch",
+    "--purge": "slurm/local-cluster/down",
     "--logdir": "tensorboard",
 }
 OPTIONS = options_of_commands()

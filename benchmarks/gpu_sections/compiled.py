@@ -7,8 +7,8 @@ from gpu_sections.cases import CASES, SMALL
 from gpu_sections.training import rival
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 
 def main(context: "Context", records: "Records") -> None:

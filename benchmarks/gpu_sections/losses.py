@@ -9,8 +9,8 @@ from gpu_sections.clock import milliseconds, peak_mebibytes
 from segsuite.losses import LOSSES, build_loss
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 SUM = "cross_entropy + dice + focal"
 # What has no default.

@@ -7,8 +7,8 @@ import torch
 from gpu_sections.clock import milliseconds
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 
 def matmul_tflops(device: str, dtype: torch.dtype, size: int, tf32: bool = False) -> float:

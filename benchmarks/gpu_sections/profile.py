@@ -9,8 +9,8 @@ from gpu_sections.cases import CASES, SMALL, data_of, settings_of
 from gpu_sections.training import Clock, fit
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 STEPS = 4
 

@@ -19,9 +19,10 @@ from gpu_sections.cases import Case, data_of, settings_of, training_data
 from segsuite.datasets.loader import Samples, training_loader
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
+    from sectioned import Context
 
 Rival = Callable[[Case, "Context", int], tuple[float, float | None]]
+LossFunction = Callable[[Tensor, Tensor], Tensor]
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 
@@ -95,8 +96,15 @@ def logits_of(network: nn.Module, images: Tensor) -> Tensor:
     return logits
 
 
-def bare(case: Case, context: "Context", workers: int, compile: bool = False) -> tuple[float, float | None]:
-    """bf16, channels_last, fused AdamW."""
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """torch's, without void."""
+    return F.cross_entropy(logits, labels, ignore_index=255)
+
+
+def bare_step(
+    case: Case, context: "Context", workers: int, compile: bool = False, loss_of: LossFunction = cross_entropy
+) -> Callable[[], None]:
+    """A step of bf16, channels_last, fused AdamW."""
     given, classes = batches(case, context, workers, normalised=False)
     device = context.device
     torch.backends.cudnn.benchmark = True
@@ -112,12 +120,17 @@ def bare(case: Case, context: "Context", workers: int, compile: bool = False) ->
         images = ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device, torch.bfloat16):
             logits = logits_of(network, images)
-        loss = F.cross_entropy(logits.float(), labels, ignore_index=255)
+        loss = loss_of(logits.float(), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
-    return rate(case, context, step)
+    return step
+
+
+def bare(case: Case, context: "Context", workers: int, compile: bool = False) -> tuple[float, float | None]:
+    """bf16, channels_last, fused AdamW."""
+    return rate(case, context, bare_step(case, context, workers, compile))
 
 
 def compiled(case: Case, context: "Context", workers: int) -> tuple[float, float | None]:
@@ -138,7 +151,7 @@ def reference(case: Case, context: "Context", workers: int) -> tuple[float, floa
         batch = next(given)
         images, labels = batch["image"].to(device), batch["label"].to(device)
         with torch.autocast(device, torch.float16 if device == "cuda" else torch.bfloat16):
-            loss = F.cross_entropy(logits_of(network, images), labels, ignore_index=255)
+            loss = cross_entropy(logits_of(network, images), labels)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         scaler.step(optimizer)

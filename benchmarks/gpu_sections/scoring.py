@@ -13,8 +13,8 @@ from segsuite.train.precision import resolve_precision
 from segsuite.trial.networks import build_network
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 
 def main(context: "Context", records: "Records") -> None:

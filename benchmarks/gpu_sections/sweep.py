@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 from segsuite import yaml_io
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def experiment(context: "Context", name: str, seeds: int) -> Path:
+def experiment(context: "Context", name: str, seeds: int, images: int = 240, epochs: int = 6) -> Path:
     """Short trainings of a small U-Net, a seed each."""
-    size, epochs = ([32, 48], 1) if context.small else ([96, 128], 6)
+    size, images, epochs = ([32, 48], 16, 1) if context.small else ([96, 128], images, epochs)
     values = {
         "name": name,
         "runs_root": str(context.folder / "runs"),
-        "data": {"name": "shapes", "size": size, "train_images": 16 if context.small else 240, "val_images": 8},
+        "data": {"name": "shapes", "size": size, "train_images": images, "val_images": 8},
         "model": {"name": "unet", "encoder": "resnet18"},
         "augment": {"crop": size},
         "train": {"epochs": epochs, "batch_size": 8, "validate_every": epochs},
@@ -60,16 +60,20 @@ def of_demo(context: "Context", records: "Records") -> None:
         records.add("mIoU of the demo", arm, mIoU=found["scores"]["miou"])
 
 
+def started(path: Path, *options: str, **environment: str) -> "subprocess.Popen[bytes]":
+    """`segsuite run` of an experiment, just begun."""
+    command = [sys.executable, "-m", "segsuite", "run", str(path), *options]
+    return subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, "WANDB_MODE": "disabled", **environment})
+
+
 def measured(
     path: Path, runs: Path, at_a_time: int, trials: int, row: str, records: "Records", more: Sequence[str] = ()
 ) -> None:
     """A row: an experiment from its start to its end."""
-    command = [sys.executable, "-m", "segsuite", "run", str(path), "--workers", str(at_a_time)]
-    command += ["--per-device", str(at_a_time), *more]
     start = time.perf_counter()
-    ended = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "WANDB_MODE": "disabled"}, check=False)
+    ended = started(path, "--workers", str(at_a_time), "--per-device", str(at_a_time), *more).wait()
     seconds = time.perf_counter() - start
-    records.add("Sweep", row, exit=ended.returncode, seconds=seconds, **{"trials/h": 3600 * trials / seconds})
+    records.add("Sweep", row, exit=ended, seconds=seconds, **{"trials/h": 3600 * trials / seconds})
     results = sorted(runs.glob("*/result.json"))
     attempts = [json.loads(result.read_text())["cost"]["attempt_seconds"] for result in results]
     epochs = [json.loads(line) for one in results for line in (one.parent / "events.jsonl").read_text().splitlines()]

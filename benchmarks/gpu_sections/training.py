@@ -20,12 +20,13 @@ from segsuite.train.callbacks import StopRequest
 from segsuite.train.fit import fit_or_resume
 from segsuite.train.module import SegmentationModule
 from segsuite.train.precision import resolve_precision
+from segsuite.trial import loss_options
 from segsuite.trial.data import build_data
 from segsuite.trial.networks import build_network
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 TABLE = "Training, images/s"
 WARMUP, TIMED = 20, 50
@@ -83,7 +84,8 @@ def fit(settings: TrialSettings, device: str, clock: Clock, loaders: Any = None)
     """The fit of a trial, its own loaders unless others are given, until the clock has what it wants."""
     data = build_data(settings, device=device)
     network = build_network(settings, data.num_classes)
-    loss = MeasuredLoss(build_loss(**settings.loss.model_dump(exclude={"class_weights"})))
+    options, _ = loss_options(settings, data)
+    loss = MeasuredLoss(build_loss(**options))
     graphs = settings.execution.cuda_graphs
     module = SegmentationModule(
         network, loss, data.classes, settings.train, clock.last, data=data.on_device, graphs=graphs

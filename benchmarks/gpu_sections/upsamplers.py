@@ -9,8 +9,8 @@ from gpu_sections.clock import milliseconds, peak_mebibytes
 from segsuite.upsamplers import UPSAMPLERS, build_upsampler
 
 if TYPE_CHECKING:
-    from gpu_sections import Context
-    from gpu_sections.records import Records
+    from section_records import Records
+    from sectioned import Context
 
 GUIDE_CHANNELS = 32
 

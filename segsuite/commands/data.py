@@ -87,14 +87,12 @@ def _stats(given: argparse.Namespace) -> int:
 
 def _check_out(path: Path, datasets: int) -> None:
     """Raises before anything is read when the page cannot be written."""
-    from segsuite.io import atomic
+    from segsuite.report.gallery import check_out
 
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder", "--out", f"name a file, e.g. {path / 'data.html'}")
     if datasets > 1:
         raise ConfigError(
             f"the experiment compares {datasets} settings of the data, a page is about one",
             "--out",
             "choose one of them with --set, or leave --out away",
         )
-    atomic.make_folder(path.parent)
+    check_out(path)

@@ -63,9 +63,9 @@ def _checks(given: argparse.Namespace, experiment: "Experiment | None") -> Itera
     from segsuite.launch.doctor.needs import check_needs
     from segsuite.launch.slurm import doctor as site
     from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command
+    from segsuite.launch.slurm.command import CHECKOUT
     from segsuite.launch.slurm.node import check_node
     from segsuite.launch.slurm.profile import read_profile
-    from segsuite.launch.slurm.snapshot import CHECKOUT
 
     asked = bool(given.profile or given.on_node)
     profile = read_profile(given.profile)[1] if asked or site.is_here() else None  # a wrong one is told at once

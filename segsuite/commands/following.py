@@ -109,6 +109,7 @@ def _print_from(path: Path, begin: int, lines: "Lines", to_its_end: bool) -> int
 
 def _why(given: argparse.Namespace) -> int:
     from segsuite.experiment import load
+    from segsuite.io import users
     from segsuite.io.trial_warnings import noted
     from segsuite.launch.causes import NOTHING_KNOWN, cause, ended_badly, read_attempts
     from segsuite.launch.slurm.endings import endings
@@ -128,11 +129,12 @@ def _why(given: argparse.Namespace) -> int:
     found = [(trial, cause(trial.folder, known[trial.id])) for trial in trials]
     if given.trial is None:
         found = [(trial, why) for trial, why in found if why.state != "running" or warned[trial.id]]
+    whose = {trial.id: users.owner(trial.folder) if trial.folder.exists() else "" for trial, _ in found}
     if given.json:
         told = [
             {"id": trial.id, "arm": trial.arm, "seed": trial.seed}
             | dataclasses.asdict(why)
-            | {"warnings": warned[trial.id]}
+            | {"warnings": warned[trial.id], "owner": whose[trial.id] or None}
             for trial, why in found
         ]
         print(json.dumps(told, indent=1))
@@ -143,6 +145,8 @@ def _why(given: argparse.Namespace) -> int:
         print(f"{trial.id} {trial.arm}, seed {trial.seed}: {why.state}\n  why: {why.reason}\n  where: {why.where}")
         if why.remark:
             print(f"  note: {why.remark}")
+        if whose[trial.id] not in ("", users.name()):
+            print(f"  whose: {whose[trial.id]}'s")
         if task is not None and not task.is_running:
             print(f"  in the queue: {task.reason_in_words}")
         elif why.advice:
@@ -180,7 +184,7 @@ def _cancel(given: argparse.Namespace) -> int:
     experiment = load(given.experiment, given.overrides)
     place = Place.of(experiment)
     wanted = {trial.id for wish in given.trial for trial in trials_called(experiment, wish)}
-    tasks = live_tasks(place.job_prefix)
+    tasks = live_tasks(place.job_prefix, place.folder)
     chosen = [task for task in tasks if not wanted or wanted & set(place.trials_of(task))]
     hold.cancel(place, chosen, tasks)
     trials = {trial: task.is_running for task in chosen for trial in place.trials_of(task)}

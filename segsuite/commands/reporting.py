@@ -3,11 +3,14 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segsuite.commands.experiments import on_experiment
 from segsuite.commands.printing import print_rows
 from segsuite.errors import EXIT_DONE, EXIT_FAILED
+
+if TYPE_CHECKING:
+    from segsuite.experiment import Experiment
 
 
 def add(commands: Any) -> None:
@@ -31,24 +34,30 @@ def _options(report: argparse.ArgumentParser) -> None:
     )
 
 
-def _report(given: argparse.Namespace) -> int:
+def _experiment(given: argparse.Namespace) -> "Experiment":
+    """The experiment of the command line. Raises ConfigError when its runs lie elsewhere: a page without an answer,
+    in a new folder or on a server, helps nobody."""
     from segsuite.experiment import load
     from segsuite.launch.notes import elsewhere
+
+    experiment = load(given.experiment, given.overrides)
+    if (there := elsewhere(experiment)) is not None:
+        raise there
+    return experiment
+
+
+def _report(given: argparse.Namespace) -> int:
     from segsuite.report.command import Wishes, report
 
     wishes = Wishes(given.out, not given.no_images, given.figures, given.open, given.serve, given.port)
-    experiment = load(given.experiment, given.overrides)
-    if (there := elsewhere(experiment)) is not None:  # a page without an answer, in a new folder, helps nobody
-        raise there
-    report(experiment, wishes)
+    report(_experiment(given), wishes)
     return EXIT_DONE
 
 
 def _wandb_sync(given: argparse.Namespace) -> int:
-    from segsuite.experiment import load
     from segsuite.launch.wandb_sync import sync
 
-    found = sync(load(given.experiment, given.overrides), given.again)
+    found = sync(_experiment(given), given.again)
     rows = [
         (item.trial.id, item.trial.arm, str(item.trial.seed), item.state, item.done, item.verdict) for item in found
     ]
@@ -62,11 +71,10 @@ def _wandb_sync(given: argparse.Namespace) -> int:
 
 
 def _dashboard(given: argparse.Namespace) -> int:
-    from segsuite.experiment import load
     from segsuite.report.build import build_report, folder_of, write_report
     from segsuite.report.dashboard import dashboard
 
-    experiment = load(given.experiment, given.overrides)
+    experiment = _experiment(given)
     report = build_report(experiment)
     write_report(report, folder_of(experiment))
     made = dashboard(experiment, report.answer(), report.plotly_figures())

@@ -14,7 +14,7 @@ from segsuite.errors import EXIT_DONE, EXIT_FAILED, EXIT_PREEMPTED, ConfigError,
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
 
-OF_SLURM = ("profile", "dry_run", "test_only", "live_code")
+OF_SLURM = ("profile", "dry_run", "test_only", "live_code", "untracked")
 
 
 def add(commands: Any) -> None:
@@ -31,7 +31,10 @@ def add(commands: Any) -> None:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=_workers, default=1, metavar="N|auto", help="trials at a time; auto: what suits the machine"
+        "--workers",
+        type=_workers,
+        metavar="N|auto",
+        help="trials at a time; auto: what suits the machine; default: auto on a CPU, 1 on a GPU",
     )
     parser.add_argument(
         "--on", choices=("local", "slurm"), default="local", help="this machine (default), or a cluster"
@@ -47,7 +50,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--live-code", action="store_true", help="on slurm: no copy of the code; edits reach queued trials"
     )
     parser.add_argument(
-        "--per-device", type=_positive, default=1, metavar="K", help="trials at a time on a GPU; default: 1"
+        "--untracked", choices=("copy", "leave-out"), help="on slurm: files of the checkout that git does not track"
+    )
+    parser.add_argument(
+        "--per-device",
+        type=_workers,
+        default=1,
+        metavar="K|auto",
+        help="trials at a time on a GPU; auto: as many as its memory holds, by what they were seen to take; default: 1",
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="start further trials although the first three fail in the same way"
@@ -57,8 +67,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _workers(text: str) -> int | None:
-    return None if text == "auto" else _positive(text)
+def _workers(text: str) -> int | str:
+    return text if text == "auto" else _positive(text)
 
 
 def _positive(text: str) -> int:
@@ -69,6 +79,7 @@ def _positive(text: str) -> int:
 
 def _profile_steps(given: argparse.Namespace) -> int:
     """Prints where the steps of the first trial spend their time."""
+    from segsuite.errors import plural
     from segsuite.launch.profiling import profile_steps
 
     trial, found = profile_steps(given.experiment, given.overrides)
@@ -79,11 +90,14 @@ def _profile_steps(given: argparse.Namespace) -> int:
     ]
     print(
         f"{trial.arm}, seed {trial.seed}: {found['steps']} steps on {found['device']}, {found['precision']}, "
-        f"{found['threads']} CPU threads"
+        f"{plural(found['threads'], 'CPU thread')}"
     )
     print_rows(("part", "ms a step", "share"), [*rows, ("all", f"{seconds:.1f}", "")])
-    share = f"{found['share_of_peak']:.0%} of the measured peak of matrix products"
-    print(f"{found['images_per_second']:.1f} images/s, {share}")
+    peak = f"the {found['peak_flops'] / 1e12:.2f} TFLOP/s that products of matrices reach here"
+    print(f"{found['images_per_second']:.1f} images/s, {found['share_of_peak']:.0%} of {peak}")
+    if of_image := found["validation_milliseconds"]:
+        parts = ", ".join(f"{part} {value:.1f} ms" for part, value in of_image.items())
+        print(f"an image of a validation: {parts}; a training step counts no predictions")
     return EXIT_DONE
 
 
@@ -198,7 +212,7 @@ def _submit(
     from rich.console import Console
 
     from segsuite.errors import plural
-    from segsuite.launch.slurm import estimate, hold
+    from segsuite.launch.slurm import estimate, hold, snapshot
     from segsuite.launch.slurm.command import NoCluster
     from segsuite.launch.slurm.profile import read_profile
     from segsuite.launch.slurm.reconcile import submit
@@ -233,6 +247,8 @@ def _submit(
         if at not in used:
             print(f"note: resources.{at} of the profile matches no trial of this experiment: {entry['match']}")
     _tell_failures(missing)
+    if missing and not given.live_code and (code := snapshot.code(given.untracked)) is not None:
+        print("".join(f"{line}\n" for line in code.notes()), end="")
     if missing:
         print(estimate.cost(experiment, missing, profile).words())
         try:
@@ -247,7 +263,9 @@ def _submit(
         print(f"nothing was submitted (profile: {name})")
         return EXIT_DONE
     hold.keep_going(experiment.folder, given.keep_going)
-    found = submit(experiment, profile, report, False, given.live_code, only) if missing else planned
+    found = planned
+    if missing:
+        found = submit(experiment, profile, report, False, given.live_code, only, untracked=given.untracked)
     if found.arrays:
         report_job = "no report after them" if found.report is None else f"the report after them as {found.report}"
         print(f"submitted {plural(found.trials, 'trial')} as {', '.join(found.arrays)}, {report_job}")

@@ -94,6 +94,7 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
         for trial in bad[: most_rows and 3]:
             text.append(f"{state}: {trial['arm']}, seed {trial['seed']}: {_first_line(trial['reason'])}")
             text.append(f"  log: {trial['log']}" if state == "failed" else f"  to do: {trial['to_do']}")
+    text += _of_others(trials)
     text += _warnings(trials)
     if on_cluster:
         text += _cluster(found["cluster"])
@@ -101,6 +102,21 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
         text += [f"note: {note['what']}", f"  where: {note['where']}", f"  to do: {note['to_do']}"]
     counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items() if count)
     return [*text, f"{counts}, in {found['folder']}"]
+
+
+def _of_others(trials: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each other person whose trials have begun and have no result."""
+    from segsuite.io import users
+
+    of: dict[str, list[str]] = {}
+    for trial in trials:
+        whose = (trial["claim"] or {}).get("user") or trial["owner"]
+        if whose not in (None, users.name()):
+            of.setdefault(whose, []).append(f"{trial['arm']}, seed {trial['seed']}")
+    return [
+        f"{whose}'s: {'; '.join(theirs[:3])}" + (f" and {len(theirs) - 3} more" if len(theirs) > 3 else "")
+        for whose, theirs in of.items()
+    ]
 
 
 def _warnings(trials: Sequence[dict[str, Any]]) -> list[str]:

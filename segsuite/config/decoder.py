@@ -19,7 +19,8 @@ class OwnNetwork(Settings):
     encoder: EncoderName = "resnet18"
     """Backbone: a name of segmentation-models-pytorch, or `tu-` and a name of timm."""
     weights: str = Field("none", json_schema_extra=PATH)
-    """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file."""
+    """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file;
+    `@` and the first 8 to 64 digits of its SHA-256 behind it refuse any other file."""
     encoder_normalisation: Literal["own", "frozen_batch"] = "own"
     """Batch norm of the encoder. own: trains as it is; frozen_batch: statistics, weights and biases stay as they are
     loaded, for small batches."""

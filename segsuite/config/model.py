@@ -49,7 +49,8 @@ class SmpModel(Settings):
     encoder: EncoderName = "resnet18"
     """Backbone: a name of segmentation-models-pytorch, or `tu-` and a name of timm."""
     weights: str = Field("none", json_schema_extra=PATH)
-    """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file."""
+    """Encoder weights: `none` (random), `imagenet` (a local copy, else a download), or a .safetensors or .pth file;
+    `@` and the first 8 to 64 digits of its SHA-256 behind it refuse any other file."""
     options: dict[str, PlainValue] = Field(default_factory=dict)
     """Further arguments of the architecture's constructor, e.g. {decoder_interpolation: bilinear}."""
 

@@ -144,8 +144,8 @@ class Execution(Settings):
     labels are the same, pixels within one of 256 levels a step. auto: on a GPU, where they take at most a quarter of
     its free memory and are of 8 bits, without augment.hue."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads for computing of each process, at least 1; None: OMP_NUM_THREADS if set, else all cores. Workers
-    have one each."""
+    """CPU threads for computing of each process, at least 1; None: OMP_NUM_THREADS if set, else the cores that are free
+    when the trial starts, and as many again where it is continued. Workers have one each."""
     cuda_graphs: bool = False
     """Whether a training step is replayed from a CUDA graph, which spares a small network the launching of its kernels;
     on one GPU, without accumulation or fp16-mixed, with augment.crop."""

@@ -12,6 +12,7 @@ import hashlib
 import json
 import mmap
 import os
+import re
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -32,6 +33,7 @@ MOST_BYTES = 4 * GIB
 MOST_BYTES_TOGETHER = 20 * GIB
 """Of all files; the ones that were not used for the longest time are removed first."""
 SUFFIX = ".decoded"
+NAME = re.compile(r"[0-9a-f]{32}\.decoded")
 INDEX_BYTES = 8
 """At the end of a file: the length of its index, which stands before that."""
 Progress = Callable[[int, int], None]
@@ -198,7 +200,8 @@ def _shapes(file: Path, count: int) -> list[Shape] | None:
 def _remove_old(newest: Path) -> None:
     """Keeps the files together below MOST_BYTES_TOGETHER; whoever has one mapped keeps it until the process ends."""
     with contextlib.suppress(OSError):
-        files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in newest.parent.glob(f"*{SUFFIX}"))
+        paths = [path for path in newest.parent.glob(f"*{SUFFIX}") if NAME.fullmatch(path.name)]
+        files = sorted((path.lstat().st_mtime, path.lstat().st_size, path) for path in paths)
         together = sum(size for _, size, _ in files)
         for _, size, path in files:
             if together <= MOST_BYTES_TOGETHER or path == newest:

@@ -87,9 +87,7 @@ class _Remembered:
         if self._new:
             content = json.dumps(self._known | self._new).encode()
             with contextlib.suppress(OSError, SegsuiteError):
-                # Not a plain write: its temporary file is named after the process id, which two machines can share.
-                self._file.unlink(missing_ok=True)
-                atomic.create_exclusively(self._file, content)
+                atomic.write_bytes(self._file, content)
 
     def _of(self, path: Path) -> Digest | None:
         kept = self._known.get(str(path))

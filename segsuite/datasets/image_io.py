@@ -5,8 +5,10 @@ were whole, turns palette ids into luminances and rotates by EXIF. What would lo
 orientation in reading is refused: see `image_header`.
 """
 
+import contextlib
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,20 @@ def read_image(path: Path, value_range: tuple[float, float] | None = None) -> ND
     return np.repeat(scaled[:, :, None], 3, axis=2)
 
 
+@contextlib.contextmanager
+def large_images(pixels: int) -> Iterator[None]:
+    """Within, images of up to `pixels` pixels are read: PIL's own limit is one against strangers' files, and whoever
+    names a large image means it."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = pixels // 2  # it refuses from twice the limit on, and warns below
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
 def read_mask(path: Path, lossy: bool = False) -> NDArray[Any]:
     """The raw values of a mask, never scaled or converted.
 
@@ -156,14 +172,18 @@ def write_label(path: Path, label: NDArray[np.uint8], palette: Sequence[tuple[in
 
 
 def label_png(
-    label: NDArray[np.uint8], palette: Sequence[tuple[int, int, int]], transparent: int | None = None
+    label: NDArray[np.uint8],
+    palette: Sequence[tuple[int, int, int]],
+    transparent: int | None = None,
+    smallest: bool = True,
 ) -> bytes:
     """A label (H, W) as the bytes of a palette PNG; every id must have a colour. `transparent` is the id shown as
-    nothing. Up to 16 colours take 4 bits a pixel or less."""
+    nothing. Up to 16 colours take 4 bits a pixel or less. `smallest`: take several times as long for a tenth less."""
     image = Image.frombytes("P", (label.shape[1], label.shape[0]), np.ascontiguousarray(label).tobytes())
     image.putpalette([value for colour in palette for value in colour])
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True, **({} if transparent is None else {"transparency": transparent}))
+    effort: dict[str, Any] = {"optimize": True} if smallest else {"compress_level": 3}
+    image.save(buffer, format="PNG", **effort, **({} if transparent is None else {"transparency": transparent}))
     return buffer.getvalue()
 
 

@@ -57,9 +57,7 @@ def split_objects(dataset: SegmentationDataset, cache: Path | None = None, progr
         content, class_M=found.class_M, area_M=found.area_M, image_M=found.image_M, sizes_N2=found.sizes_N2
     )
     with contextlib.suppress(OSError, SegsuiteError):
-        # Not a plain write: its temporary file is named after the process id, which two machines can share.
-        file.unlink(missing_ok=True)
-        atomic.create_exclusively(file, content.getvalue())
+        atomic.write_bytes(file, content.getvalue())
     return found
 
 

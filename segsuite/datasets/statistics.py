@@ -62,9 +62,7 @@ def label_counts(dataset: SegmentationDataset, cache: Path | None = None) -> Lab
     content = io.BytesIO()
     np.savez_compressed(content, pixels_NC=counted.pixels_NC, void_N=counted.void_N)
     with contextlib.suppress(OSError, SegsuiteError):
-        # Not a plain write: its temporary file is named after the process id, which two machines can share.
-        file.unlink(missing_ok=True)
-        atomic.create_exclusively(file, content.getvalue())
+        atomic.write_bytes(file, content.getvalue())
     return counted
 
 

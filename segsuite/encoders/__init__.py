@@ -6,8 +6,8 @@ Contract (tests/contracts/test_encoders.py): `build_encoder(name, weights, outpu
     (2, 4, 8, 8, 8);
   * forward(x_NCHW normalised) -> list of those features; (N, channels[i], H / strides[i], W / strides[i])
     when 32 divides H and W;
-  * `mean`, `std`: RGB on the 0..1 scale, as the weights expect; `weights_file`: the local file they came
-    from, or None.
+  * `mean`, `std`: RGB on the 0..1 scale, as the weights expect; `weights_file`: the file they came
+    from, or None; `loaded_weights`: name -> SHA-256 of what was loaded, empty for none.
 
 Names: those of segmentation-models-pytorch, common timm names, `tu-<name>` for any timm model with features of
 strides 2..32 (or 4..32), and `tv-<name>` for backbones that only torchvision has. TABLE says what is proved of which;

@@ -46,6 +46,7 @@ def cut(encoder: Encoder, stride: int) -> Encoder:
         ) from error
     part = Encoder(encoder.name, body)
     part.weights, part.weights_file = encoder.weights, encoder.weights_file
+    part.loaded_weights = encoder.loaded_weights
     part.mean, part.std = encoder.mean, encoder.std
     return part.train(encoder.training)
 

@@ -34,6 +34,7 @@ class Encoder(nn.Module):
         if source is not None:
             load_pretrained(body, source)
         self.weights_file: Path | None = source.file if source else None
+        self.loaded_weights: dict[str, str] = {source.name: source.sha256} if source else {}
         self.mean, self.std = (source.mean, source.std) if source else (IMAGENET_MEAN, IMAGENET_STD)
 
     def forward(self, x_NCHW: Tensor) -> list[Tensor]:

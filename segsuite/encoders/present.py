@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from huggingface_hub import try_to_load_from_cache
 
+from segsuite.encoders.downloads import pinned_by_smp
 from segsuite.encoders.table import row_of
 from segsuite.encoders.weights import find_local
 
@@ -25,7 +26,8 @@ def present(name: str) -> str | None:
     if row.library == "torchvision":
         cached = Path(torch.hub.get_dir(), "checkpoints", row.source)
         return str(cached) if cached.exists() else None
-    found = try_to_load_from_cache(row.source, "model.safetensors")
+    revision = pinned_by_smp(name)[1] if row.library == "smp" else None
+    found = try_to_load_from_cache(row.source, "model.safetensors", revision=revision)
     return found if isinstance(found, str) else None
 
 

@@ -3,28 +3,30 @@
 weights = "none" | "imagenet" | path of a .safetensors, .pth or .pt file with timm's (for `tu-`) or smp's key
 names, or torchvision's (for `tv-`). "imagenet" looks for `<name>.safetensors` (name without `tu-` or `tv-`), or
 torchvision's file under its own name, in the folders of SEGSUITE_WEIGHTS (separated as PATH is), then in data/weights
-and ../shared/weights of the working folder (the latter is shared between checkouts), and downloads otherwise.
+and ../shared/weights of the working folder (the latter is shared between checkouts), and downloads otherwise (see
+downloads.py). "@" and the first digits of a SHA-256 behind either refuse any other file.
 
 Preprocessing follows the weights: a download brings its own mean and std; a local file is read with those that the
 encoder's row of the table says (ImageNet's, where it has none) unless its safetensors metadata hold "mean" and "std"
 (JSON lists of three numbers, 0..1 scale).
 """
 
-import hashlib
 import json
 import math
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from segsuite.encoders import downloads
 from segsuite.encoders.names import canonical_name
 from segsuite.encoders.table import Row, row_of
-from segsuite.encoders.weight_files import named_file
+from segsuite.encoders.weight_files import file_sha256, named_file, unpinned
 from segsuite.errors import ConfigError
 from segsuite.io.paths import expanded
 
@@ -47,11 +49,14 @@ CLASSIFIER_ROOTS = frozenset(
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Weights ready to load: the tensors, where they came from, and the preprocessing they expect."""
+    """Weights ready to load: the tensors, where they came from (`file`, None where that is not known; `name`, in a
+    manifest; `sha256` of the file), and the preprocessing they expect."""
 
     label: str
     state: Mapping[str, Tensor]
     file: Path | None
+    name: str
+    sha256: str
     mean: RGB
     std: RGB
 
@@ -60,8 +65,16 @@ def pretrained(name: str, weights: str) -> Pretrained | None:
     """What `weights` means for the encoder `name`; None for "none". Raises ConfigError."""
     if weights == "none":
         return None
-    file = find_local(name) if weights == "imagenet" else named_file(weights)
-    return download(name) if file is None else read_local(file, *_mean_std(name))
+    word, digits = unpinned(weights)
+    file = find_local(name) if word == "imagenet" else named_file(weights)
+    found = download(name) if file is None else read_local(file, *_mean_std(name))
+    if not found.sha256.startswith(digits):
+        raise ConfigError(
+            f"the encoder weights are not those that were asked for: their SHA-256 is {found.sha256}, not {digits}...",
+            found.label,
+            f"put the right file there, or set model.weights: {word}@{found.sha256[: max(8, len(digits))]}",
+        )
+    return found
 
 
 def find_local(name: str) -> Path | None:
@@ -109,7 +122,7 @@ def read_local(file: Path, mean: RGB = IMAGENET_MEAN, std: RGB = IMAGENET_STD) -
             str(file),
             "fetch it again: safetensors, or a state dict that torch.load(weights_only=True) reads",
         ) from error
-    return Pretrained(str(file), state, file, mean, std)
+    return Pretrained(str(file), state, file, file.name, file_sha256(file), mean, std)
 
 
 def load_pretrained(body: nn.Module, source: Pretrained, allow_unused: bool = False) -> None:
@@ -150,26 +163,24 @@ def load_pretrained(body: nn.Module, source: Pretrained, allow_unused: bool = Fa
     nn.Module.load_state_dict(body, loaded, strict=True)
 
 
-def file_sha256(file: Path) -> str:
-    """64 hex digits of the file's content, for the manifest."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def _mean_std(name: str) -> tuple[RGB, RGB]:
     row = row_of(name)
     return MEAN_STD[row.mean_std if row else "imagenet"]
 
 
 def download(name: str) -> Pretrained:
-    """The ImageNet weights that the encoder's library downloads (and caches)."""
+    """The ImageNet weights that the encoder's library would download, from its cache where they are there. Raises
+    ConfigError."""
     row = row_of(name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if row and row.library == "torchvision":
                 return _download_torchvision(name, row)
-            return _download_smp(canonical_name(name))
+            smp_name = canonical_name(name)
+            return _download_timm(smp_name) if smp_name.startswith("tu-") else _download_smp(smp_name)
+    except ConfigError:
+        raise
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         first, *others = local_names(name)
@@ -185,19 +196,45 @@ def download(name: str) -> Pretrained:
 
 
 def _download_torchvision(name: str, row: Row) -> Pretrained:
-    state = torch.hub.load_state_dict_from_url(
-        row.url, map_location="cpu", progress=False, check_hash=True, weights_only=True
+    fetched = downloads.from_url(row.url)
+    return replace(
+        read_local(fetched.file, *MEAN_STD[row.mean_std]),
+        label=f"download of {name}, {fetched.file}",
+        name=fetched.name,
     )
-    return Pretrained(f"download of {name}", state, None, *MEAN_STD[row.mean_std])
 
 
-def _download_smp(smp_name: str) -> Pretrained:
+def _download_smp(name: str) -> Pretrained:
     import segmentation_models_pytorch as smp
 
-    body = smp.encoders.get_encoder(smp_name, weights=True if smp_name.startswith("tu-") else "imagenet")
-    settings = smp.encoders.get_preprocessing_params(smp_name)
-    state = {key.removeprefix("model."): value for key, value in body.state_dict().items()}
-    return Pretrained(f"download of {smp_name}", state, None, tuple(settings["mean"]), tuple(settings["std"]))
+    fetched, settings = downloads.of_smp(name)
+    body = smp.encoders.get_encoder(name, weights=None)
+    body.load_state_dict(dict(read_local(fetched.file).state))  # smp's own: drops and renames keys
+    return _downloaded(name, body.state_dict(), fetched, settings)
+
+
+def _download_timm(name: str) -> Pretrained:
+    import segmentation_models_pytorch as smp
+
+    fetched = downloads.of_timm(name.removeprefix("tu-"))
+    settings = smp.encoders.get_preprocessing_params(name)
+    # timm loads the file itself: some of its models rename keys.
+    overlay = {} if fetched is None else {"file": str(fetched.file), "custom_load": False}
+    body = smp.encoders.get_encoder(name, weights=True, pretrained_cfg_overlay=overlay)
+    return _downloaded(name, body.state_dict(), fetched, settings)
+
+
+def _downloaded(
+    name: str, state: Mapping[str, Tensor], fetched: downloads.Fetched | None, settings: Mapping[str, Any]
+) -> Pretrained:
+    state = {key.removeprefix("model."): value for key, value in state.items()}
+    if fetched is None:
+        file, known, sha256 = None, f"tensors of {name}", downloads.sha256_of_tensors(state)
+    else:
+        file, known, sha256 = fetched
+    return Pretrained(
+        f"download of {name}", state, file, known, sha256, tuple(settings["mean"]), tuple(settings["std"])
+    )
 
 
 def _flat(key: str) -> str:

@@ -4,47 +4,68 @@ import contextlib
 import errno
 import itertools
 import json
-import math
 import os
+import re
 import secrets
 import shutil
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from segsuite.errors import ConfigError, SegsuiteError
+from segsuite.io.disk_errors import disk_errors
+from segsuite.io.numbers import finite
 from segsuite.io.reading import patiently
-
-NOT_WRITABLE = (
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT,
-)  # fmt: skip
 
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 """What exFAT, some SMB and some FUSE file systems say to a hard link."""
 LONGEST_START = 200
 """Bytes of a file's name in that of its temporary file: names have at most 255."""
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
+"""Names that `_temporary` makes, and nobody else."""
 
 
-@contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def check_writable(folder: Path) -> None:
+    """Makes `folder` where it is not there. Raises SegsuiteError unless files can be made in it."""
+    make_folder(folder)
+    probe = _temporary(folder / "probe")
+    with disk_errors(folder):
+        _write_new(probe, lambda file: None)
+        probe.unlink(missing_ok=True)
+
+
+def now_in(folder: Path) -> float:
+    """Now, by the clock that stamps files in `folder`, which may be a server's; by this machine's, where nothing can be
+    written."""
+    probe = _temporary(folder / "now")
     try:
-        yield
-    except OSError as error:
-        # A full disk is nobody's fault; a folder that may not be written to was named by someone.
-        kind = ConfigError if error.errno in NOT_WRITABLE else SegsuiteError
-        raise kind(
-            f"cannot write: {error.strerror or error}",
-            str(path),
-            "check the free space and the rights of this folder, or choose another with --set runs_root=FOLDER",
-        ) from error
+        probe.touch(exist_ok=False)
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError:
+        return time.time()
 
 
 def make_folder(path: Path) -> Path:
-    """Creates a folder and its parents; a failure is one sentence instead of a traceback."""
-    with _disk_errors(path):
-        patiently(lambda: path.mkdir(parents=True, exist_ok=True))
+    """Creates a folder and its parents, and forces their names to the disk; a failure is one sentence instead of a
+    traceback."""
+    with disk_errors(path):
+        patiently(lambda: _make_folder(path))
     return path
+
+
+def _make_folder(path: Path) -> None:
+    # A synced file in a folder whose own name was lost is lost, too.
+    missing = [path]
+    while not missing[-1].parent.exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
 
 
 def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -57,7 +78,7 @@ def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
     def replace() -> None:
         temporary = _temporary(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, write)
             os.replace(temporary, path)
@@ -65,7 +86,7 @@ def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
         finally:
             _remove(temporary)
 
-    with _disk_errors(path):
+    with disk_errors(path):
         patiently(replace)
 
 
@@ -84,21 +105,6 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(finite(value), indent=1, allow_nan=False) + "\n")
 
 
-def finite(value: Any) -> Any:
-    """`value` with every NaN or infinite float replaced by None, through dicts, lists and tuples.
-
-    >>> finite({"a": [1.0, float("nan")]})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def duplicate(path: Path, target: Path) -> None:
     """Makes `target` a second name of the file `path`, or a copy where the file system has no hard links."""
 
@@ -115,7 +121,7 @@ def duplicate(path: Path, target: Path) -> None:
         finally:
             _remove(temporary)  # two names of one file stay as they are
 
-    with _disk_errors(target):
+    with disk_errors(target):
         patiently(link)
 
 
@@ -127,7 +133,7 @@ def _copy(path: Path, file: BinaryIO) -> None:
 def set_aside(path: Path) -> Path | None:
     """Gives a damaged file a name beside it that no reader takes for it, `NAME.damaged` or with a number, which is
     returned; None when there is none. A person may want to see it."""
-    with _disk_errors(path):
+    with disk_errors(path):
         for number in itertools.count(1):
             aside = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
             if patiently(lambda aside=aside: aside.is_symlink() or aside.exists()):  # type: ignore[misc]
@@ -141,21 +147,27 @@ def set_aside(path: Path) -> Path | None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Adds one line and forces it to the disk. A file must have a single writer (O_APPEND is not safe on NFS)."""
+    """Adds one line and forces it to the disk; half a line that a killed writer left is ended first. A file must have a
+    single writer (O_APPEND is not safe on NFS)."""
 
     def append() -> None:
-        with open(path, "ab", buffering=0) as file:
-            length, left = file.tell(), memoryview(line.encode() + b"\n")
+        with open(path, "a+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            half = file.read(1) not in (b"", b"\n")
+            left = memoryview(b"\n" * half + line.encode() + b"\n")
             try:
                 while left:
                     left = left[file.write(left) :]
                 os.fsync(file.fileno())
             except OSError:
                 with contextlib.suppress(OSError):  # so that a further try does not write half of it twice
-                    os.truncate(path, length)
+                    os.truncate(path, end)
                 raise
+        if end == 0:
+            _sync_folder(path.parent)
 
-    with _disk_errors(path):
+    with disk_errors(path):
         patiently(append)
 
 
@@ -168,7 +180,7 @@ def create_exclusively(path: Path, content: bytes) -> bool:
 
     def create() -> bool:
         temporary = _temporary(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             _write_new(temporary, lambda file: file.write(content))
             try:
@@ -187,8 +199,14 @@ def create_exclusively(path: Path, content: bytes) -> bool:
         finally:
             _remove(temporary)
 
-    with _disk_errors(path):
+    with disk_errors(path):
         return patiently(create)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, or a link but not what it leads to, if it is there. Raises SegsuiteError when that is refused."""
+    with disk_errors(path, "remove"):
+        patiently(lambda: path.unlink(missing_ok=True))
 
 
 def take_away(path: Path) -> Path | None:
@@ -198,14 +216,22 @@ def take_away(path: Path) -> Path | None:
         patiently(lambda: os.rename(path, aside))
     except FileNotFoundError:
         return None
+    _sync_folder(path.parent)
     return aside
 
 
 def put_back(aside: Path, path: Path) -> None:
     """Undoes `take_away` where nobody has made a file of that name since, else removes it."""
-    with contextlib.suppress(OSError):
+    try:
         os.link(aside, path)
+    except FileExistsError:
+        pass
+    except OSError:  # no hard links, or none to files of others: a file of that name is looked for, then made
+        if not os.path.lexists(path):
+            os.rename(aside, path)
+            return
     aside.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
 def _remove(temporary: Path) -> None:
@@ -213,8 +239,15 @@ def _remove(temporary: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_new(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    with open(path, "xb") as file:
+def write_new(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
+    """Lets `write` fill a file that there is not yet, with the rights that `mode` and the umask both give. Its name is
+    on the disk once `put_in_place` has put its folder in place. Raises SegsuiteError when the disk refuses."""
+    with disk_errors(path):
+        _write_new(path, write, mode)
+
+
+def _write_new(path: Path, write: Callable[[BinaryIO], object], mode: int = 0o666) -> None:
+    with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
@@ -227,11 +260,16 @@ def _temporary(path: Path) -> Path:
 
 
 def remove_stale_temporaries(folder: Path, older_than: float = 0.0) -> None:
-    """Deletes what a killed writer left in `folder`, if it was last written more than `older_than` seconds ago."""
+    """Deletes what a killed writer left in `folder`, if it was last written more than `older_than` seconds ago, by the
+    clock that stamps it. Files of other names, links and folders are not ours, and stay."""
+    now = None
     for path in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime >= older_than:
-                path.unlink()
+            status = path.lstat()
+            if TEMPORARY.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
+                now = now_in(folder) if now is None else now
+                if now - status.st_mtime >= older_than:
+                    path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -245,12 +283,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Gives a finished folder its name in one step; when another process has been quicker, its folder stays and this
-    one goes."""
-    with _disk_errors(target):
+    """Gives a finished folder, whose files are on the disk, its name in one step: all names in it are on the disk
+    before, and its own afterwards. When another process has been quicker, its folder stays and this one goes."""
+    with disk_errors(target):
+        for inner, _, _ in os.walk(folder, topdown=False):
+            _sync_folder(Path(inner))
         try:
             os.rename(folder, target)
         except OSError:
             if not target.is_dir():
                 raise
             shutil.rmtree(folder)
+        _sync_folder(target.parent)

@@ -13,12 +13,12 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from segsuite.errors import ClaimError
-from segsuite.io import atomic, reading
+from segsuite.io import atomic, reading, users
 from segsuite.io.reading import patiently
 
 BEAT_SECONDS = 20.0
@@ -52,8 +52,7 @@ class Claim:
         if not is_own:
             holder = _parse(self._path) or {}
             raise ClaimLost(
-                f"another process has taken over this trial: {holder.get('pid', 'unknown')} on "
-                f"{holder.get('host', 'an unknown machine')}",
+                f"another process has taken over this trial: {in_words(holder)}",
                 str(self._path.parent),
                 f"nothing: it goes on there. This process was stopped for over {STALE_SECONDS:.0f} s, or could not "
                 "reach the folder",
@@ -89,7 +88,8 @@ def claim(folder: Path) -> Iterator[Claim]:
     cannot be read.
     """
     path = folder / NAME
-    content = json.dumps(_identity() | {"time": time.time(), "token": secrets.token_hex(8)}).encode()
+    told = {"user": users.name(), "time": time.time(), "token": secrets.token_hex(8)}
+    content = json.dumps(_identity() | told).encode()
     for _ in range(TRIES):
         if atomic.create_exclusively(path, content):
             break
@@ -109,11 +109,13 @@ def _remove_if_stale(path: Path) -> None:
     holder = _parse(path)
     if holder is None:
         return
-    if not _is_stale(holder, path, lambda: _file_system_time(path.parent)):
+    own = users.name()
+    if not _is_stale(holder, path, lambda: atomic.now_in(path.parent)):
         if holder:
-            process = f"process {holder.get('pid')} on {holder.get('host')}"
             raise ClaimError(
-                f"the trial is being run by {process}", str(path.parent), "wait for it, or end that process first"
+                f"the trial is being run by {in_words(holder)}",
+                str(path.parent),
+                "wait for it, or end that process first" if holder.get("user", own) == own else "wait for it",
             )
         raise ClaimError(
             "its claim is not whole", str(path), f"try again in {STALE_SECONDS / 60:.0f} minutes: it may be new"
@@ -128,8 +130,20 @@ def _remove_if_stale(path: Path) -> None:
         atomic.put_back(aside, path)
 
 
+def in_words(holder: Mapping[str, Any]) -> str:
+    """Who holds a claim.
+
+    >>> in_words({"pid": 7, "host": "a", "user": "anna"}), in_words({"pid": 7, "host": "a"}), in_words({})
+    ("process 7 on a, anna's", 'process 7 on a', 'an unknown process')
+    """
+    if not holder:
+        return "an unknown process"
+    whose = f", {holder['user']}'s" if "user" in holder else ""
+    return f"process {holder.get('pid')} on {holder.get('host')}{whose}"
+
+
 def read(folder: Path) -> dict[str, Any] | None:
-    """Who claims the run directory `folder` (host, pid, boot, time, ...), or None."""
+    """Who claims the run directory `folder` (user, host, pid, time, ...), or None."""
     try:
         return _parse(folder / NAME) or None
     except ClaimError:
@@ -187,20 +201,6 @@ def _is_stale(holder: dict[str, Any], path: Path, now: Callable[[], float]) -> b
         return now() - patiently(path.lstat).st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return True
-
-
-def _file_system_time(folder: Path) -> float:
-    """Now, by the clock that stamps files in `folder`, which may be a server's; by this machine's, where nothing can be
-    written."""
-    probe = folder / f".now.{secrets.token_hex(8)}.tmp"
-    try:
-        probe.touch(exist_ok=False)
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink(missing_ok=True)
-    except OSError:
-        return time.time()
 
 
 def _identity() -> dict[str, Any]:

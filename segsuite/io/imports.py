@@ -1,8 +1,9 @@
-"""Imports of libraries without what they would bring in by themselves."""
+"""What is imported, and from where: libraries without what they bring in, processes without their working folder."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 
 @contextlib.contextmanager
@@ -22,3 +23,31 @@ def without(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+def without_working_folder(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a Python process that takes no module from the folder that it works in, where `python -m` and
+    an empty entry of PYTHONPATH look before the standard library. Folders that PYTHONPATH names stay.
+
+    >>> without_working_folder({"PYTHONPATH": "/a::/b:", "HOME": "/c"})
+    {'PYTHONPATH': '/a:/b', 'HOME': '/c', 'PYTHONSAFEPATH': '1'}
+    >>> without_working_folder({"PYTHONPATH": ":"})
+    {'PYTHONSAFEPATH': '1'}
+    """
+    named = os.pathsep.join(filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)))
+    found = {**environment, "PYTHONPATH": named, "PYTHONSAFEPATH": "1"}
+    if not named:
+        del found["PYTHONPATH"]
+    return found
+
+
+def forget_working_folder() -> None:
+    """For a program that was started by `python -m`: what it imports from now on does not come from the folder that it
+    works in. Where only that folder has segsuite, since it is not installed, its processes are told where it is."""
+    here = sys.path.pop(0) or os.getcwd()
+    package = sys.modules["segsuite"].__file__
+    specs = (finder.find_spec("segsuite", None) for finder in sys.meta_path)
+    found = next((spec.origin for spec in specs if spec is not None), None)
+    if found != package:
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+        sys.path.append(here)

@@ -1,21 +1,31 @@
-"""Where a result came from: code, packages, machine, data. No secrets: of the environment only an allow-list."""
+"""Where a result came from: code, packages, machine, data, weights; one record an attempt. No secrets: of the
+environment only an allow-list."""
 
 import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-import re
 import socket
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segsuite.io import atomic, checkout
+from segsuite.io.numbers import finite
+
+FILE = "manifest.json"
+"""The last attempt's record."""
+ATTEMPTS = "manifests.jsonl"
+"""Every attempt's record, one a line, oldest first; never overwritten."""
 PACKAGES = (
     "segsuite", "torch", "torchvision", "pytorch-lightning", "segmentation-models-pytorch", "timm", "albumentations",
-    "numpy", "opencv-python-headless", "pillow", "pydantic", "wandb",
+    "numpy", "scipy", "opencv-python-headless", "pillow", "pydantic", "safetensors", "triton", "pyyaml", "jinja2",
+    "rich", "wandb",
 )  # fmt: skip
+MAPPINGS = frozenset({"code", "packages", "hardware", "environment", "dataset", "weights"})
 SNAPSHOT = "snapshot.json"
 """Beside a copy of the code, which has no .git: its commit, and whether files differed from that."""
 ENVIRONMENT = (
@@ -29,9 +39,13 @@ ENVIRONMENT = (
 
 
 def describe(
-    dataset_fingerprint: str, hardware: dict[str, Any], weights: dict[str, str], dataset: dict[str, Any] | None = None
+    dataset_fingerprint: str,
+    hardware: dict[str, Any],
+    weights: Mapping[str, str],
+    dataset: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The manifest of an attempt that starts now; `dataset`: facts of the data."""
+    """The manifest of an attempt that starts now; `weights`: name -> SHA-256 of what was loaded, `dataset`: facts of
+    the data."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
@@ -44,26 +58,70 @@ def describe(
         "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         "dataset_fingerprint": dataset_fingerprint,
         "dataset": dataset or {},
-        "weights": weights,
+        "weights": dict(weights),
     }
 
 
 def code() -> dict[str, Any]:
-    """Git commit of the code that runs, whether files differed from it (known of the copy that a cluster runs, else
-    None), and a hash of the package's sources, which also sees uncommitted changes."""
+    """Git commit of the code that runs, whether files of the package differed from it (None where git cannot tell), and
+    a hash of the package's sources, which sees every change with or without git."""
     package = Path(__file__).resolve().parent.parent
     copied = _snapshot(package.parent)
-    commit = _commit(package.parent) if copied is None else copied.get("commit")
-    dirty = None if copied is None else copied.get("dirty")
-    return {"commit": commit, "dirty": dirty, "sources_sha256": _sources(package)}
+    if copied is None:
+        found = {"commit": checkout.commit(package.parent), "dirty": checkout.differs(package.parent, package.name)}
+    else:
+        found = {"commit": copied.get("commit"), "dirty": copied.get("dirty")}
+    return {**found, "sources_sha256": _sources(package)}
+
+
+def add(folder: Path, described: Mapping[str, Any], continues: bool) -> None:
+    """Records an attempt of the trial in `folder`; `continues`: from a checkpoint, not from the start."""
+    record = {**described, "continues": continues}
+    if not (folder / ATTEMPTS).exists():
+        for earlier in attempts(folder):  # of a version that kept the last one alone
+            _append(folder, earlier)
+    _append(folder, record)
+    atomic.write_json(folder / FILE, record)
+
+
+def attempts(folder: Path) -> list[dict[str, Any]]:
+    """The records of all attempts, oldest first; of a run directory of an earlier version the last one alone. A line
+    that cannot be read is not there."""
+    try:
+        lines = (folder / ATTEMPTS).read_bytes().split(b"\n")
+    except OSError:
+        try:
+            lines = [(folder / FILE).read_bytes()]
+        except OSError:
+            lines = []
+    found = [record for record in map(_mapping, lines) if record is not None]
+    # A damaged one may hold anything: what should be a mapping and is none is not there.
+    return [{k: v for k, v in one.items() if k not in MAPPINGS or isinstance(v, dict)} for one in found]
+
+
+def of_result(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of `records` that the weights come from: the last one that began anew, and what continued it."""
+    anew = [number for number, record in enumerate(records) if record.get("continues") is not True]
+    return list(records[anew[-1] if anew else 0 :])
+
+
+def _append(folder: Path, record: Mapping[str, Any]) -> None:
+    atomic.append_line(folder / ATTEMPTS, json.dumps(finite(dict(record)), allow_nan=False))
+
+
+def _mapping(text: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _snapshot(root: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((root / SNAPSHOT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return _mapping((root / SNAPSHOT).read_bytes())
+    except OSError:
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _sources(package: Path) -> str:
@@ -71,27 +129,6 @@ def _sources(package: Path) -> str:
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
-
-
-def _commit(root: Path) -> str | None:
-    """The checked-out commit, read from git's files: git itself may be missing on a compute node."""
-    git = root / ".git"
-    try:
-        if git.is_file():  # a worktree
-            git = (root / git.read_text().removeprefix("gitdir:").strip()).resolve()
-        head = (git / "HEAD").read_text().strip()
-        if not head.startswith("ref:"):
-            return head
-        reference = head.removeprefix("ref:").strip()
-        common = git / (git / "commondir").read_text().strip() if (git / "commondir").exists() else git
-        if (common / reference).exists():
-            return (common / reference).read_text().strip()
-        packed = re.search(
-            rf"^([0-9a-f]{{40}}) {re.escape(reference)}$", (common / "packed-refs").read_text(), re.MULTILINE
-        )
-        return packed[1] if packed else None
-    except OSError:
-        return None
 
 
 def _version(name: str) -> str | None:

@@ -1,6 +1,8 @@
-"""Numbers as people write them, without an exponent."""
+"""Numbers as people write them, without an exponent, and as JSON can hold them."""
 
+import math
 from decimal import Decimal
+from typing import Any
 
 
 def significant(value: float, digits: int = 2) -> str:
@@ -19,3 +21,18 @@ def percent(share: float, digits: int = 2) -> str:
     ('100 %', '12 %', '0 %')
     """
     return f"{significant(100 * share, digits)} %"
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN or infinite float replaced by None, through dicts, lists and tuples.
+
+    >>> finite({"a": [1.0, float("nan")]})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

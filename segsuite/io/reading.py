@@ -7,13 +7,13 @@ read (Unreadable), and one whose content is damaged (ValueError).
 import errno
 import json
 import os
-import pwd
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from segsuite.errors import SegsuiteError
+from segsuite.io import users
 
 T = TypeVar("T")
 
@@ -69,13 +69,9 @@ def owner(path: Path) -> str:
     ''
     """
     try:
-        uid = path.lstat().st_uid
+        return f"; it is {users.owner(path)}'s"
     except OSError:
         return ""
-    try:
-        return f"; it is {pwd.getpwuid(uid).pw_name}'s"
-    except KeyError:
-        return f"; it is user {uid}'s"
 
 
 def read_bytes(path: Path) -> bytes:

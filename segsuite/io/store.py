@@ -12,6 +12,7 @@ from typing import Any
 
 from segsuite.errors import SegsuiteError, plural
 from segsuite.io import atomic, claims, reading, results
+from segsuite.io.numbers import finite
 from segsuite.io.reading import Unreadable, patiently
 
 SMALLER_BATCH = "smaller_batch.json"
@@ -182,10 +183,7 @@ class RunDirectory:
         self.previous_checkpoint = folder / "checkpoints" / "previous.ckpt"
         """The last.ckpt before, while the trial trains: a disk may damage one."""
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
-
-    def checkpoints(self) -> tuple[Path, ...]:
-        """The places of all checkpoints, be they there or not."""
-        return self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint
+        self.checkpoints = (self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint)
 
     def check_claim(self) -> None:
         """Raises ClaimLost when another process has taken over the trial."""
@@ -202,7 +200,7 @@ class RunDirectory:
         patiently(lambda: (self.folder / "failure.json").unlink(missing_ok=True))
         smaller = smaller_batch(self.folder)
         if smaller is not None and not smaller.get("begun"):
-            for path in (*(self.folder / "checkpoints").glob("*"), *(self.folder / name for name in OF_TRAINING)):
+            for path in (*self.checkpoints, *(self.folder / name for name in OF_TRAINING)):
                 path.unlink(missing_ok=True)
             atomic.write_json(self.folder / SMALLER_BATCH, smaller | {"begun": True})
 
@@ -216,7 +214,7 @@ class RunDirectory:
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Adds an epoch to events.jsonl and writes metrics.csv anew."""
         self.check_claim()
-        atomic.append_line(self.folder / EVENTS, json.dumps(atomic.finite(dict(event)), allow_nan=False))
+        atomic.append_line(self.folder / EVENTS, json.dumps(finite(dict(event)), allow_nan=False))
         rows = events(self.folder)
         columns = list(dict.fromkeys(key for row in rows for key, value in row.items() if not isinstance(value, dict)))
         lines = [",".join(columns)] + [
@@ -228,7 +226,7 @@ class RunDirectory:
         """Writes result.json: from now on the trial is finished. Raises ValueError for a result that no reader would
         take for whole, which is a defect of the suite: the trial would be run again and again."""
         self.check_claim()
-        if wrong := results.fault(atomic.finite(dict(result))):
+        if wrong := results.fault(finite(dict(result))):
             raise ValueError(f"this is no whole result: {wrong}")
         atomic.write_json(self.folder / results.NAME, dict(result))
         patiently(lambda: self.previous_checkpoint.unlink(missing_ok=True))

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from segsuite.io import users
+
 PROJECT = "segsuite"
 FLUSH_SECONDS = 2.0  # wandb's own 15 s are what a SIGKILL would lose, for a short trial everything
 REACH_SECONDS = 5.0
@@ -44,6 +46,17 @@ def prepare(experiment_folder: Path) -> None:
     for name in ("WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR", "WANDB_CACHE_DIR"):
         with contextlib.suppress(OSError):
             Path(os.environ[name]).mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # wandb itself would let nobody else of a group write there
+        (Path(os.environ["WANDB_CACHE_DIR"]) / "wandb" / "logs").mkdir(parents=True, exist_ok=True)
+
+
+def share(run_directory: Path) -> None:
+    """Lets the group read what wandb has written of a trial, where the experiment's folder is a group's: staged files
+    are for their maker alone, and moved ones are of the group of TMPDIR."""
+    experiment_folder = run_directory.parent
+    if users.is_shared(experiment_folder):
+        users.follow_umask(run_directory / "wandb")
+        users.follow_umask(experiment_folder / ".wandb")
 
 
 def place(project: str | None, entity: str | None) -> tuple[str, str | None]:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH
 from segsuite.experiment import Trial
 from segsuite.io import logs, store
+from segsuite.io.imports import without_working_folder
 from segsuite.io.wandb_environment import without_service
 from segsuite.launch.slots import Slot
 from segsuite.launch.warm import Pool
@@ -49,7 +50,8 @@ class Process(Protocol):
 
 def environment(slot: Slot) -> dict[str, str]:
     """What a trial in `slot` finds in its environment."""
-    return {**ALLOCATOR, **without_service(os.environ), **slot.environment(), "SEGSUITE_LAUNCHER": "1"}
+    own = without_working_folder(without_service(os.environ))
+    return {**ALLOCATOR, **own, **slot.environment(), "SEGSUITE_LAUNCHER": "1"}
 
 
 class Attempt:
@@ -87,7 +89,8 @@ class Attempt:
         logs.bound(self.trial.folder / "log.txt")
         os.close(self._alive)
         # A death of our own asking needs no explanation.
-        if self.code not in (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH) and self._asked_at is None:
+        expected = (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE)
+        if self.code not in expected and self._asked_at is None:
             _explain(self.trial, self.code)
         return True
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segsuite.errors import SegsuiteError
-from segsuite.io import reading, results, store
+from segsuite.io import claims, reading, results, store
 from segsuite.launch.log_lines import readable
 
 TAIL_BYTES = 20_000
@@ -171,7 +171,7 @@ def _reason(
     if state == "finished":
         return "it has a result", "", str(folder / "result.json")
     if state == "running":
-        return "it is being run", "", str(log)
+        return f"it is being run by {claims.in_words(claims.read(folder) or {})}", "", str(log)
     if known.fate == "cancelled" and state != "failed":
         before = "" if attempts else " before it began"
         return f"it was {known.cancelled}{before}", "call `segsuite run` again: it goes on", str(log)

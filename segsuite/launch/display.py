@@ -12,7 +12,7 @@ from rich.text import Text
 
 from segsuite.errors import SegsuiteError, plural
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import store
+from segsuite.io import claims, store
 
 
 def duration(seconds: float) -> str:
@@ -107,6 +107,9 @@ class Display:
         if event.get("phase") == "warning":
             self._line(f"  {said}warning: {event.get('warning')}")
             return
+        if event.get("phase") == "note":
+            self._line(f"  {said}{event.get('note')}")
+            return
         shown.event = {**shown.event, **event}
         if event.get("miou") is not None:
             shown.miou = event["miou"]
@@ -114,6 +117,10 @@ class Display:
             score = f", val mIoU {event['miou']:.3f}" if event.get("miou") is not None else ""
             loss = f", loss {event['loss']:.3f}" if event.get("loss") is not None else ""
             self._line(f"  {said}epoch {event['epoch'] + 1} of {event['epochs']}{loss}{score}{self.time_left()}")
+
+    def says(self, text: str) -> None:
+        """Of what concerns the whole run."""
+        self._line(text)
 
     def warns(self, text: str) -> None:
         """Of what concerns the whole run."""
@@ -152,18 +159,17 @@ class Display:
         self._line(f"    where: {trial.folder}")
         self._line(f"    to do: {look.to_do}")
 
-    def refuses(self, trial: Trial, error: SegsuiteError, owner: str) -> None:
+    def refuses(self, trial: Trial, error: SegsuiteError) -> None:
         """A trial could not be begun."""
         self._work_done += 1
         shown = self._running.pop(trial.id)
-        self._line(f"  FAILED: {shown.name}: {error.what}{owner}")
+        self._line(f"  FAILED: {shown.name}: {error.what}")
         self._line(f"    where: {error.where}")
-        self._line("    to do: ask its owner to let the group write (chmod -R g+rwX), or use a runs_root of your own")
+        self._line(f"    to do: {error.advice}")
 
     def waits_for(self, trial: Trial, holder: dict[str, Any] | None) -> None:
         """Nothing to do but to wait for another process."""
-        owner = holder or {}
-        said = f"{trial.arm}, seed {trial.seed}, run by process {owner.get('pid')} on {owner.get('host')}"
+        said = f"{trial.arm}, seed {trial.seed}, run by {claims.in_words(holder or {})}"
         if said != self._waits_for:
             self._waits_for = said
             self._line(f"  waiting for {said}")

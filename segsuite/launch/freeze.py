@@ -1,6 +1,5 @@
 """Freezes trials into their run directories."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,7 +45,4 @@ def _write(trial: Trial, settings_but_seed: str) -> Path:
 
 def check_writable(experiment: Experiment) -> None:
     """Raises SegsuiteError unless the experiment's folder can be written to."""
-    atomic.make_folder(experiment.folder)
-    probe = experiment.folder / f".probe.{os.getpid()}.tmp"
-    atomic.write_text(probe, "")
-    probe.unlink()
+    atomic.check_writable(experiment.folder)

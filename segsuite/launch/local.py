@@ -7,18 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, ConfigError, plural
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH, ConfigError, plural
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 from segsuite.io.machine import cores
-from segsuite.io.reading import owner
 from segsuite.launch.attempt import Attempt, environment
 from segsuite.launch.causes import smaller_batch
+from segsuite.launch.device_room import Room, gpu_memory
 from segsuite.launch.display import Display
 from segsuite.launch.freeze import freeze
 from segsuite.launch.same_failure import ENOUGH, common_failure
-from segsuite.launch.slots import Slot, slots
+from segsuite.launch.sharing import Sharing
+from segsuite.launch.slots import MOST_ON_A_GPU, Slot, in_words, slots, workers_by_default
 from segsuite.launch.warm import Pool
 
 LOOK_SECONDS = 0.1
@@ -40,15 +42,16 @@ class Outcome:
 def run(
     experiment: Experiment,
     display: Display,
-    workers: int | None = 1,
-    per_device: int = 1,
+    workers: int | Literal["auto"] | None = None,
+    per_device: int | Literal["auto"] = 1,
     keep_going: bool = False,
     fresh: bool = False,
 ) -> Outcome:
-    """Runs every trial that has no whole result, `workers` at a time (None: as many as suit the machine, see slots.py);
-    not one that cannot be read. A failed one is recorded and stops no other; when the first ones fail in the same way,
-    no further one is started, unless `keep_going`. Their processes are forked from one that has imported everything, or
-    `fresh`.
+    """Runs every trial that has no whole result, `workers` at a time (auto: as many as suit the machine, see slots.py;
+    None: that on a CPU, and one on a GPU); not one that cannot be read. A failed one is recorded and stops no other;
+    when the first ones fail in the same way, no further one is started, unless `keep_going`. Their processes are forked
+    from one that has imported everything, or `fresh`. per_device: trials at a time on a GPU; auto: as many as its
+    memory holds.
 
     Ctrl-C (or SIGTERM, SIGUSR1) lets the running trials save and ends the run; a second one ends at once.
     """
@@ -57,35 +60,40 @@ def run(
     outcome = Outcome(finished=sum(look.state == "finished" for look in looks.values()))
     running: list[Attempt] = []
     ended: list[Path] = []
-    free = _slots(waiting, workers, per_device)
     asleep: dict[str, float] = {}
-    display.begin(experiment, outcome.finished, len(free))
+    places = _slots(waiting, workers, per_device)
+    sharing = Sharing(places, Room(gpu_memory()) if per_device == "auto" and places[0].device else None)
+    display.begin(experiment, outcome.finished, len(places))
     outcome.unreadable = _tell(experiment.trials, looks, display)
-    _warn_of_fighting(waiting, len(free), display)
+    if len(waiting) > 1 and not isinstance(workers, int):
+        display.says(in_words(places, at_most=per_device == "auto"))
+    _warn_of_fighting(waiting, len(places), display)
     with _signals() as asked, contextlib.closing(Pool(display.warns)) as pool:
         if not fresh and _gain_by_a_pool(waiting):
-            pool.open(environment(free[0]))
+            pool.open(environment(places[0]))
         while running or (waiting and not asked and not outcome.common_failure):
             for attempt in [attempt for attempt in running if attempt.ended()]:
                 running.remove(attempt)
-                free.append(attempt.slot)
+                sharing.give_back(attempt.slot)
                 if _is_over(attempt, outcome, bool(asked)):
                     display.ends(attempt.trial)
                     ended.append(attempt.trial.folder)
                     if len(ended) == ENOUGH and not keep_going:
                         outcome.common_failure = common_failure(ended)
                 else:
-                    waiting.append(attempt.trial)  # another launcher was quicker, or the next attempt takes less memory
+                    waiting.append(attempt.trial)  # another launcher was quicker, or the next attempt has more memory
                     display.leaves(attempt.trial)
+                    name = f"{attempt.trial.arm}, seed {attempt.trial.seed}"
                     if attempt.code == EXIT_SMALLER_BATCH:
-                        display.warns(
-                            f"{attempt.trial.arm}, seed {attempt.trial.seed}: {smaller_batch(attempt.trial.folder)}"
-                        )
+                        display.warns(f"{name}: {smaller_batch(attempt.trial.folder)}")
+                    if attempt.code == EXIT_RETRY_ALONE:
+                        sharing.repeat_alone(attempt.trial)
+                        display.warns(f"{name}: the memory was too small beside other trials; it goes on alone")
             if asked:
                 for attempt in running:
                     attempt.ask_to_leave(at_once=len(asked) > 1)
             elif not outcome.common_failure and not pool.warming():
-                _fill(free, running, waiting, outcome, display, pool, asleep)
+                _fill(sharing, running, waiting, outcome, display, pool, asleep)
             if running or waiting:
                 time.sleep(LOOK_SECONDS)
     outcome.preempted, outcome.not_started = bool(asked), len(waiting)
@@ -106,9 +114,16 @@ def _tell(trials: Sequence[Trial], looks: Mapping[str, store.Look], display: Dis
     return unreadable
 
 
-def _slots(waiting: Sequence[Trial], workers: int | None, per_device: int) -> list[Slot]:
-    wants_gpu = any(trial.settings.execution.device in ("auto", "cuda") for trial in waiting)
-    return slots(workers, per_device, len(waiting), wants_gpu)
+def _slots(
+    waiting: Sequence[Trial], workers: int | Literal["auto"] | None, per_device: int | Literal["auto"]
+) -> list[Slot]:
+    wants_gpu = any(trial.settings.execution.device != "cpu" for trial in waiting)
+    if workers is None:
+        workers = "auto" if per_device == "auto" or workers_by_default(wants_gpu) is None else 1
+    executions = [trial.settings.execution for trial in waiting]
+    most = max(((one.threads or 1) * one.ranks for one in executions), default=1)
+    on_a_gpu = MOST_ON_A_GPU if per_device == "auto" else per_device
+    return slots(None if workers == "auto" else workers, on_a_gpu, len(waiting), wants_gpu, most)
 
 
 def _gain_by_a_pool(waiting: Sequence[Trial]) -> bool:
@@ -126,7 +141,7 @@ def _warn_of_fighting(waiting: Sequence[Trial], workers: int, display: Display) 
 
 
 def _fill(
-    free: list[Slot],
+    sharing: Sharing,
     running: list[Attempt],
     waiting: list[Trial],
     outcome: Outcome,
@@ -134,10 +149,10 @@ def _fill(
     pool: Pool,
     asleep: dict[str, float],
 ) -> None:
-    """Starts the next trials in the free slots; waits a while when other launchers run all that are left. `asleep`: id
-    of a trial that another launcher runs -> until when it is not looked at again."""
-    held = 0  # by other launchers
-    while free and held < len(waiting):
+    """Starts the next trials where they may; waits a while when other launchers run all that are left. `asleep`: id of
+    a trial that another launcher runs -> until when it is not looked at again."""
+    held = 0  # by other launchers, or for lack of memory
+    while not sharing.is_full and held < len(waiting):
         trial = waiting.pop(0)
         if asleep.get(trial.id, 0.0) > time.monotonic():
             waiting.append(trial)
@@ -153,34 +168,41 @@ def _fill(
             asleep[trial.id] = time.monotonic() + WAIT_SECONDS
             waiting.append(trial)
             held += 1
-        elif (attempt := _started(trial, free[0], display, pool)) is None:
-            outcome.failed += 1
+        elif (slot := sharing.take(trial, running)) is None:
+            waiting.append(trial)
+            held += 1
         else:
-            free.pop(0)
-            running.append(attempt)
+            attempt = _started(trial, slot, sharing, display, pool)
+            sharing.give_back(slot) if attempt is None else running.append(attempt)
+            outcome.failed += attempt is None
     if waiting and not running:
         display.waits_for(waiting[0], claims.read(waiting[0].folder))
         time.sleep(WAIT_SECONDS)
 
 
-def _started(trial: Trial, slot: Slot, display: Display, pool: Pool) -> Attempt | None:
+def _started(trial: Trial, slot: Slot, sharing: Sharing, display: Display, pool: Pool) -> Attempt | None:
     """None, and a sentence, where its run directory may not be written to, such as another person's: the other trials
     go on."""
     display.starts(trial)
     try:
         freeze(trial)
-        return Attempt(trial, slot, partial(display.progress, trial), pool)
+        return Attempt(trial, slot, partial(_hear, sharing, display, trial), pool)
     except (ConfigError, PermissionError) as error:
         told = error if isinstance(error, ConfigError) else ConfigError(f"cannot write: {error}", str(trial.folder))
-        display.refuses(trial, told, owner(trial.folder))
+        display.refuses(trial, told)
         return None
+
+
+def _hear(sharing: Sharing, display: Display, trial: Trial, event: dict[str, Any]) -> None:
+    sharing.hears(trial, event)
+    display.progress(trial, event)
 
 
 def _is_over(attempt: Attempt, outcome: Outcome, asked: bool) -> bool:
     """Counts how an attempt has ended; False when another launcher runs its trial, or has run it meanwhile, and when it
-    is to be run again with smaller batches."""
+    is to be run again with smaller batches or alone."""
     state = store.state(attempt.trial.folder)
-    if attempt.code == EXIT_SMALLER_BATCH and not asked:
+    if attempt.code in (EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE) and not asked:
         return False
     if state == "running" or (state == "finished" and attempt.code != EXIT_DONE):
         return False

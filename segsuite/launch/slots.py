@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from segsuite.io.machine import cores
 
 # What a trial of photographs needs as a rule; only `--workers auto` on a machine without a GPU reckons with it.
 BYTES_PER_WORKER = 4 * 1024**3
+MOST_ON_A_GPU = 8
+"""Trials under `--per-device auto`: with more they wait for each other, whatever the memory holds."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Slot:
 
     device: str | None = None
     threads: int | None = None
+    of: int = 1
+    """How many slots there are."""
 
     def environment(self) -> dict[str, str]:
         """What a trial in this slot finds in its environment."""
@@ -29,15 +34,27 @@ class Slot:
             found["CUDA_VISIBLE_DEVICES"] = self.device
         if self.threads is not None:
             found["OMP_NUM_THREADS"] = str(self.threads)
+        if self.of > 1:
+            found["SEGSUITE_SIDE_BY_SIDE"] = str(self.of)
         return found
 
 
-def slots(workers: int | None, per_device: int, trials: int, wants_gpu: bool = True) -> list[Slot]:
+def workers_by_default(wants_gpu: bool) -> int | None:
+    """On a CPU as many as suit the machine (None), where several trials are faster side by side; one where trials run
+    on a GPU, or may do so on a Mac."""
+    may_find_one = wants_gpu and (sys.platform == "darwin" or bool(visible_gpus(os.environ)))
+    return 1 if may_find_one else None
+
+
+def slots(
+    workers: int | None, per_device: int, trials: int, wants_gpu: bool = True, threads_each: int = 1
+) -> list[Slot]:
     """The shares of `workers` trials at a time, at most `trials`; None: as many as suit the machine.
 
     With GPUs, workers take turns on them, `per_device` on each (and with None exactly so many); CPU threads are
-    divided evenly, at least one each. Without GPUs, None is a worker a core as far as memory reaches, since two
-    trials with a thread each are faster than one with two threads after the other. One worker has the whole machine.
+    divided evenly, at least one each. Without GPUs, None is a worker a core (or for every `threads_each` cores, where
+    trials want so many threads) as far as memory reaches, since two trials with a thread each are faster than one with
+    two threads after the other. One worker has the whole machine.
     Raises ConfigError when more workers are wanted than `per_device` lets the GPUs hold.
     """
     devices = visible_gpus(os.environ) if wants_gpu else []
@@ -48,11 +65,32 @@ def slots(workers: int | None, per_device: int, trials: int, wants_gpu: bool = T
             "--workers",
             f"at most {most}, or a larger --per-device",
         )
-    wanted = workers or most or max(1, min(cores(), available_memory() // BYTES_PER_WORKER))
+    wanted = workers or most or max(1, min(cores() // threads_each, available_memory() // BYTES_PER_WORKER))
     number = max(1, min(wanted, trials))
     if number == 1:
         return [Slot()]
-    return [Slot(devices[at % len(devices)] if devices else None, max(1, cores() // number)) for at in range(number)]
+    threads = max(1, cores() // number)
+    return [Slot(devices[at % len(devices)] if devices else None, threads, number) for at in range(number)]
+
+
+def in_words(found: Sequence[Slot], at_most: bool = False) -> str:
+    """What was chosen for a person who has not said how many workers.
+
+    >>> in_words([Slot(None, 2, 4)] * 4)
+    'workers: 4 at a time, 2 CPU threads each'
+    >>> in_words([Slot("GPU-a", 8, 2), Slot("GPU-b", 8, 2)])
+    'workers: 2 at a time on 2 GPUs, 8 CPU threads each'
+    >>> in_words([Slot("GPU-a", 2, 8)] * 8, at_most=True)
+    'workers: at most 8 at a time on 1 GPU as its memory allows, 2 CPU threads each'
+    >>> in_words([Slot()])
+    'workers: 1, which has the whole machine'
+    """
+    if len(found) == 1:
+        return "workers: 1, which has the whole machine"
+    devices = {slot.device for slot in found} - {None}
+    on = f" on {plural(len(devices), 'GPU')}" if devices else ""
+    number, allowed = (f"at most {len(found)}", " as its memory allows") if at_most and on else (len(found), "")
+    return f"workers: {number} at a time{on}{allowed}, {plural(found[0].threads or 1, 'CPU thread')} each"
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import results, store, trial_warnings
+from segsuite.io import claims, results, store, trial_warnings, users
 from segsuite.io.reading import Unreadable
 from segsuite.launch.causes import NO_REASON, read_attempts
 from segsuite.launch.data_changes import seen_by
@@ -122,11 +122,22 @@ def _state(trial: Trial, look: store.Look, seen: View | None) -> str:
     return "held" if task.is_held else "queued"
 
 
+def _owner(trial: Trial, state: str) -> str | None:
+    """Whose the run directory is of a trial that has begun and not ended. Not of thousands that have: each look at a
+    folder is a question to a file server, and `why` says it of a failed one."""
+    if state in ("new", "finished", "failed", "damaged"):
+        return None
+    try:
+        return users.owner(trial.folder)
+    except OSError:
+        return None
+
+
 def _describe(trial: Trial, state: str, look: store.Look) -> dict[str, Any]:
     """One trial: id, arm, seed, state, epochs done and planned, mIoU (final, or the last validation's), seconds left,
     reason of a failed, damaged or unreadable one, what to do and log; whether its batches were made smaller; its
     warnings; on a cluster its attempts, its task's job and node, its seconds so far, what it waits for, or who
-    cancelled it. Raises Unreadable."""
+    cancelled it; whose it is if it has begun and not ended, and of a running one the claim. Raises Unreadable."""
     there, epochs, damage = look.names, list[dict[str, Any]](), ""
     if store.EVENTS in there and state != "finished":
         epochs, damage = store.events_and_damage(trial.folder)
@@ -140,6 +151,7 @@ def _describe(trial: Trial, state: str, look: store.Look) -> dict[str, Any]:
         "cancelled": None,
         "smaller_batch": store.SMALLER_BATCH in there,
     }
+    found |= {"owner": _owner(trial, state), "claim": claims.read(trial.folder) if state == "running" else None}
     found["warnings"] = trial_warnings.noted(trial.folder) if trial_warnings.FILE in there else []
     found["warnings"] += [damage] if damage else []
     if state == "finished" and look.result is not None:

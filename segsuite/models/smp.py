@@ -59,6 +59,8 @@ def build_smp(
     preprocessing = _Preprocessing(source.mean, source.std) if source else _Preprocessing()
     network = SegmentationNetwork(core, num_classes, preprocessing, 32, MIN_SIZE.get(name, 32))
     network.encoder.weights_file = source.file if source else None  # type: ignore[assignment]  # a plain attribute
+    loaded = {source.name: source.sha256} if source else {}
+    network.encoder.loaded_weights = loaded  # type: ignore[assignment]  # another one
     return network
 
 

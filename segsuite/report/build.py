@@ -1,6 +1,10 @@
 """Makes the report of an experiment and everything beside it."""
 
 import hashlib
+import json
+import os
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,9 @@ from segsuite.report.style import arm_styles, template
 
 REPORT = "report.html"
 BESIDE = ("results.csv", "report.json", "table.tex", "table.md")
+FILES = ".report-files.json"
+"""Lists the files of a report, so that no other file is replaced or removed."""
+FIGURE = re.compile(r"figures/[^/]+\.(json|png|svg|pdf)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,32 +93,50 @@ def _digest(experiment: Experiment) -> str:
 def write_report(report: Report, folder: Path) -> Path:
     """Writes report.html, results.csv, report.json, table.tex, table.md and figures/*.json; returns the page's path.
 
-    The page comes last: who sees a new page finds the files beside it new as well. report.json comes first, since it
-    says which files are a report's: only those are replaced or removed. Raises ConfigError where another file is in the
-    way.
+    The page comes last: who sees a new page finds the files beside it new as well. Only files of a report are replaced
+    or removed. Raises ConfigError where another file is in the way.
     """
     material, sections = report.material, report.sections
     figures = {_figure_file(name): figure for name, figure in report.plotly_figures()}
+    written = {*BESIDE, REPORT, *figures}
+    own = own_files(folder, written)
+    atomic.write_json(folder / "report.json", report_json(material, sections))
+    for name, figure in figures.items():
+        atomic.write_json(folder / name, figure)
+    drawn = {name for name in own if name.startswith("figures/") and f"{name.rpartition('.')[0]}.json" in figures}
+    for name in own - written - drawn:
+        atomic.remove(folder / name)
+    atomic.write_text(folder / "results.csv", results_csv(material.gathered))
+    atomic.write_text(folder / "table.tex", table_tex(material))
+    atomic.write_text(folder / "table.md", table_md(material))
+    page = folder / REPORT
+    atomic.write_text(page, report.page())
+    atomic.write_json(folder / FILES, sorted(written | drawn))
+    return page
+
+
+def own_files(folder: Path, names: Collection[str]) -> set[str]:
+    """Makes the report's `folder`, and notes there that the files `names` are a report's from now on; those that were
+    one's before, whether they still exist or not. Raises ConfigError where a file of that name is not of a report, or
+    figures is a link to another folder: nothing is written then.
+    """
     own = _files_of_report(folder)
-    strangers = [name for name in (*BESIDE, REPORT, *figures) if name not in own and (folder / name).exists()]
+    strangers = [name for name in names if name not in own and os.path.lexists(folder / name)]
+    if (folder / "figures").is_symlink():
+        strangers.append("figures")
     if strangers:
         raise ConfigError(
             f"{strangers[0]} is there and is not of a report",
             str(folder / strangers[0]),
             "give another --out, or move it",
         )
-    atomic.make_folder(folder)
-    atomic.write_json(folder / "report.json", report_json(material, sections))
-    for name, figure in figures.items():
-        atomic.write_json(folder / name, figure)
-    for name in own - {*BESIDE, REPORT, *figures}:
-        (folder / name).unlink(missing_ok=True)
-    atomic.write_text(folder / "results.csv", results_csv(material.gathered))
-    atomic.write_text(folder / "table.tex", table_tex(material))
-    atomic.write_text(folder / "table.md", table_md(material))
-    page = folder / REPORT
-    atomic.write_text(page, report.page())
-    return page
+    try:
+        atomic.make_folder(folder)
+        atomic.write_json(folder / FILES, sorted(own.union(names)))  # first: a kill may come between any two files
+    except ConfigError as error:
+        advice = "give --out a folder that you may write to, or ask the owner of this one to let your group write there"
+        raise ConfigError(error.what, error.where, advice) from error
+    return own
 
 
 def _figure_file(name: str) -> str:
@@ -120,7 +145,16 @@ def _figure_file(name: str) -> str:
 
 def _files_of_report(folder: Path) -> set[str]:
     """The files that the report in `folder` says it has, none where there is no report."""
+    listed = _read_list(folder / FILES)
     figures = (read_json(folder / "report.json") or {}).get("figures")
-    if not isinstance(figures, dict):
+    if isinstance(figures, dict):
+        listed |= {REPORT, *BESIDE, *map(_figure_file, figures)}
+    return {name for name in listed if name in (REPORT, *BESIDE) or FIGURE.fullmatch(name)}
+
+
+def _read_list(path: Path) -> set[str]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return set()
-    return {REPORT, *BESIDE, *(_figure_file(name) for name in figures if "/" not in name)}
+    return {name for name in found if isinstance(name, str)} if isinstance(found, list) else set()

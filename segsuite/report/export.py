@@ -46,8 +46,8 @@ PARTS = {
     **{f"{group}_miou": ("groups", "frequency", group, "miou") for group in FREQUENCY_GROUPS},
     **{f"loss_{name}": (f"loss_{name}",) for name in ("gradient_norm", "reference_norm", "factor")},
 }
-# A cell that begins so is a formula to a spreadsheet.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A cell that begins so is a formula to a spreadsheet, in the body and in the header.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def results_csv(gathered: Gathered) -> str:
@@ -67,14 +67,10 @@ def results_csv(gathered: Gathered) -> str:
     weights = list(dict.fromkeys(name for one in losses.values() for name in _flat(one.weights)))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["id", "arm", *axes, "seed", "is_baseline", "state", "epochs", *SCALAR_SCORES, *boundary, *parts, *COSTS]
-        + [*(["loss"] if losses else []), *weights]
-        + [f"iou/{name}" for name in gathered.classes]
-        + artefact_names
-        + (["smaller_batches"] if marked else [])
-        + ["reason"]
-    )
+    header = ["id", "arm", *axes, "seed", "is_baseline", "state", "epochs", *SCALAR_SCORES, *boundary, *parts, *COSTS]
+    header += [*(["loss"] if losses else []), *weights, *(f"iou/{name}" for name in gathered.classes)]
+    header += [*artefact_names, *(["smaller_batches"] if marked else []), "reason"]
+    rows: list[list[Any]] = [header]
     for trial in gathered.trials:
         row: list[Any] = [trial.id, trial.arm, *(gathered.axes[axis][trial.arm] for axis in axes), trial.seed]
         row += [str(trial.arm == gathered.baseline).lower(), trial.state, len(trial.events)]
@@ -88,7 +84,8 @@ def results_csv(gathered: Gathered) -> str:
         of_trial = artefacts.get(trial.id, {})
         row += [of_trial[name]["excess"] if name in of_trial else None for name in artefact_names]
         row += [*([trial.smaller_batches] if marked else []), trial.reason]
-        writer.writerow([_plain(cell) for cell in row])
+        rows.append(row)
+    writer.writerows([_plain(cell) for cell in row] for row in rows)
     return buffer.getvalue()
 
 

@@ -46,6 +46,11 @@ def write_figures(figures: Sequence[Figure], folder: Path) -> list[Path]:
     return written
 
 
+def file_names(figures: Sequence[Figure]) -> list[str]:
+    """The files that `write_figures` writes."""
+    return [f"{figure.name}.{kind}" for figure in figures for kind in FORMATS]
+
+
 def _job(figure: Figure, kind: str, folder: Path) -> dict[str, Any]:
     layout = copy.deepcopy(dict(figure.layout)) | {"template": template(), "paper_bgcolor": "#FFFFFF"}
     return {

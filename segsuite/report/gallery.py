@@ -1,6 +1,7 @@
 """The gallery: all upsamplers that were inspected on one page, which asks nothing of any network. No torch."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from segsuite.checkerboard.theory.profile import FRACTIONS, MAX_ORDER, NOTHING, 
 from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.io import atomic
 from segsuite.report.gallery_figure import colour_axes, profile_figure
-from segsuite.report.page import rendered
+from segsuite.report.page import is_page, rendered
 from segsuite.report.sections.base import Cell, Table
 from segsuite.report.style import template
 
@@ -42,9 +43,12 @@ CAPTION = (
 
 
 def check_out(path: Path) -> None:
-    """Makes the folder of the page. Raises before anything is computed when the page cannot be put there."""
+    """Makes the folder of the page. Raises before anything is computed when the page cannot be put there, or would
+    replace a file that is no page of ours."""
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder", "--out", f"name a file, e.g. {path / 'checkerboards.html'}")
+        raise ConfigError(f"{path} is a folder", "--out", f"name a file, e.g. {path / 'page.html'}")
+    if os.path.lexists(path) and not is_page(path):
+        raise ConfigError(f"{path} is there and is not a page of segsuite", "--out", "name another file, or move it")
     try:
         atomic.make_folder(path.parent)
     except SegsuiteError as error:

@@ -6,7 +6,7 @@ The files are the truth: nothing here asks a network, a tracker or a running tri
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from segsuite.arms import expand
 from segsuite.config import TrialSettings
 from segsuite.errors import NonFiniteError
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import store
+from segsuite.io import manifest, store
 from segsuite.io.reading import Unreadable
 from segsuite.metrics import array_files
 from segsuite.metrics.groups import image_miou
@@ -61,7 +61,8 @@ class TrialRecord:
     settings: TrialSettings
     result: Mapping[str, Any] | None = None
     events: tuple[Mapping[str, Any], ...] = ()
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    attempts: tuple[Mapping[str, Any], ...] = ()
+    """The manifests of the attempts that its weights come from."""
     reason: str = ""
     counted: Counted | None = None
     other_data: bool = False
@@ -235,7 +236,7 @@ def _record(trial: Trial) -> TrialRecord:
         trial.settings,
         result,
         tuple(epochs),
-        _manifest(folder),
+        tuple(manifest.of_result(manifest.attempts(folder))),
         reason,
         counted,
         diverged=failure.get("kind") == NonFiniteError.__name__,
@@ -255,13 +256,6 @@ def _damaged(folder: Path, names: frozenset[str]) -> list[str]:
             except array_files.Damaged:
                 found.append(f"{name} cannot be read")
     return found
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json, without what is no mapping and should be one."""
-    found = store.read_json(folder / "manifest.json") or {}
-    wrong = {key for key in ("code", "packages", "hardware", "weights") if not isinstance(found.get(key, {}), dict)}
-    return {key: value for key, value in found.items() if key not in wrong}
 
 
 def _with_other_data_marked(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:

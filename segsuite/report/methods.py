@@ -14,7 +14,7 @@ SHOWN_PACKAGES = 12
 def methods(material: Material) -> list[tuple[str, str]]:
     """Name and text of each fact about how the experiment was made, from the manifests of its trials."""
     gathered = material.gathered
-    manifests = [trial.manifest for trial in gathered.trials if trial.manifest]
+    manifests = [attempt for trial in gathered.trials for attempt in trial.attempts]
     facts = [
         ("Command", f"segsuite run {gathered.arguments}"),
         ("This page", f"segsuite report {gathered.arguments}"),

@@ -1,13 +1,14 @@
 """What ran, what is missing, and what about the trials should make a reader careful."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from segsuite.errors import plural
 from segsuite.io.store import STATES
 from segsuite.report.answers import listed
 from segsuite.report.gather import Gathered, TrialRecord, number, same_images
+from segsuite.report.made_differently import made_differently
 from segsuite.report.sections.base import Material
 
 BAD = ("failed", "damaged", "unreadable")
@@ -106,12 +107,6 @@ def _facts(gathered: Gathered) -> list[str]:
     return facts
 
 
-def _within(value: object, *keys: str) -> object:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
 def _images(count: object) -> str:
     return plural(count, "image") if isinstance(count, int) else "? images"
 
@@ -149,10 +144,7 @@ def _notices(material: Material) -> Iterable[str]:
     if damaged:
         shown = listed([f"{material.styles[t.arm].name} seed {t.seed} ({', '.join(t.damaged)})" for t in damaged], 20)
         yield f"Damaged files were left out, and with them what they would have shown: {shown}."
-    for path, what in ((("code", "sources_sha256"), "versions of the code"), (("hardware", "device"), "devices")):
-        values = dict.fromkeys(str(_within(trial.manifest, *path)) for trial in gathered.finished)
-        if len(values) > 1:
-            yield f"Trials ran on {len(values)} {what}: {listed(list(values))}."
+    yield from made_differently(gathered, {arm: style.name for arm, style in material.styles.items()})
     precisions = list(dict.fromkeys(str(result.get("precision")) for result in results))
     if len(precisions) > 1:
         yield f"Trials were trained in different precisions: {listed(precisions)}."

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from segsuite.io.atomic import finite
+from segsuite.io.numbers import finite
 from segsuite.report.methods import methods
 from segsuite.report.overview import overview
 from segsuite.report.sections.base import Figure, Material, Section
@@ -18,6 +18,8 @@ from segsuite.report.style import template
 
 FOLDER = Path(__file__).parent
 TEMPLATES = FOLDER / "templates"
+MARK = b'<meta name="generator" content="segsuite">'
+"""In templates/head.html: who finds it knows whose page it is."""
 PLOTLY = FOLDER / "static" / "plotly-cartesian.min.js"
 
 
@@ -64,6 +66,15 @@ def rendered(
             **values,
         )
     )
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that this module made, so that another one may replace it."""
+    try:
+        with open(path, "rb") as file:
+            return MARK in file.read(4096)
+    except OSError:
+        return False
 
 
 def environment() -> jinja2.Environment:

@@ -1,28 +1,22 @@
 """`segsuite report --serve`: the page of a running experiment on a small local server, made anew when trials go on."""
 
+import contextlib
 import hashlib
+import html
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
-from segsuite.errors import ConfigError
 from segsuite.experiment import Experiment
 from segsuite.io import store
 from segsuite.report.build import BESIDE, Report, build_report, write_report
+from segsuite.report.local_server import Content, LocalServer
 
-LOOPBACK = "127.0.0.1"
 KINDS = {"csv": "text/csv", "json": "application/json", "tex": "text/plain", "md": "text/plain"}
 WATCHED = ("result.json", "failure.json", "events.jsonl", "trial.yaml")
-HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 
 
 class Served(NamedTuple):
@@ -65,63 +59,17 @@ class Follower:
             return self._served
 
 
-class _Requests(BaseHTTPRequestHandler):
-    """Answers the page, its version and the files beside it; nothing else is reachable."""
-
-    server_version = "segsuite"
-    sys_version = ""
-
-    def __init__(self, follower: Follower, *arguments: object) -> None:
-        self.follower = follower
-        super().__init__(*arguments)  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        """The page, `/version`, or a file beside the page."""
-        self._answer(with_body=True)
-
-    def do_HEAD(self) -> None:
-        """The headers of what GET answers."""
-        self._answer(with_body=False)
-
-    def _answer(self, with_body: bool) -> None:
-        # Another site whose name was made to point here (DNS rebinding) calls this server by its own name.
-        assert isinstance(self.server, ThreadingHTTPServer)
-        port = self.server.server_port
-        if self.headers.get("Host") not in (f"{LOOPBACK}:{port}", f"localhost:{port}", LOOPBACK, "localhost"):
-            self._send(403, "text/plain", b"this server answers to 127.0.0.1 and localhost\n", with_body)
-            return
-        path = self.path.partition("?")[0]
-        if path == "/":
-            self._send(200, "text/html", self.follower.newest().page, with_body)
-        elif path == "/version":
-            self._send(200, "text/plain", self.follower.newest().version.encode(), with_body)
-        elif path.removeprefix("/") in BESIDE:
-            self.follower.newest()
-            content = (self.follower.folder / path.removeprefix("/")).read_bytes()
-            self._send(200, KINDS[path.rpartition(".")[2]], content, with_body)
-        else:
-            self._send(404, "text/plain", b"there is no such page\n", with_body)
-
-    def _send(self, code: int, kind: str, content: bytes, with_body: bool) -> None:
-        self.send_response(code)
-        for name, value in HEADERS.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", f"{kind}; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if with_body:
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        """Quiet: a browser asks every few seconds."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A browser that goes away in the middle of an answer is no error."""
+def pages(follower: Follower, path: str) -> Content | None:
+    """The page, its version, or a file beside the page; nothing else is reachable."""
+    if path == "/":
+        return Content("text/html", follower.newest().page)
+    if path == "/version":
+        return Content("text/plain", follower.newest().version.encode())
+    name = path.removeprefix("/")
+    if name not in BESIDE:
+        return None
+    follower.newest()
+    return Content(KINDS[name.rpartition(".")[2]], (follower.folder / name).read_bytes())
 
 
 def serve(follower: Follower, port: int = 0, ready: Callable[[str], object] = print) -> None:
@@ -130,15 +78,23 @@ def serve(follower: Follower, port: int = 0, ready: Callable[[str], object] = pr
     Raises ConfigError when the port is taken.
     """
     follower.newest()
-    try:
-        server = _Server((LOOPBACK, port), partial(_Requests, follower))
-    except OSError as error:
-        raise ConfigError(
-            f"port {port} cannot be listened on: {error.strerror}", "--port", "choose another, or 0 for any free one"
-        ) from error
-    with server:
-        ready(f"http://{LOOPBACK}:{server.server_port}/")
+    with LocalServer(partial(pages, follower), port, "segsuite report") as server:
+        ready(server.address)
         try:
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             return
+
+
+@contextlib.contextmanager
+def leading_to(address: str, folder: Path) -> Iterator[Path]:
+    """A file in `folder`, of this user alone, that leads to `address`, for a browser: what a process is called with,
+    other users can read. It is removed after the body."""
+    descriptor, name = tempfile.mkstemp(prefix="open-", suffix=".html", dir=folder.resolve())
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            to = html.escape(address)
+            file.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={to}"><a href="{to}">the report</a>')
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)

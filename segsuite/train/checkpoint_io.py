@@ -94,7 +94,7 @@ def load_newest_whole(run: RunDirectory) -> dict[str, Any] | None:
                 checkpoint = load(path)
                 atomic.duplicate(path, run.last_checkpoint)
                 text = f"last.ckpt was damaged: training went on from {path.name}, step {checkpoint['global_step']}"
-                trial_warnings.note(run.folder, text)
+                trial_warnings.note(run.folder, text, lasting=True)
                 return checkpoint
         raise error
 
@@ -123,8 +123,7 @@ def is_weights_alone(checkpoint: dict[str, Any]) -> bool:
 
 def _bytes(run: RunDirectory) -> int:
     """Of the checkpoints; one with two names counts once."""
-    paths = (run.last_checkpoint, run.previous_checkpoint, run.best_checkpoint)
-    found = [path.stat() for path in paths if path.exists()]
+    found = [path.stat() for path in run.checkpoints if path.exists()]
     return sum({status.st_ino: status.st_size for status in found}.values())
 
 

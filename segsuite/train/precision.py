@@ -1,6 +1,7 @@
 """Which arithmetic a processor computes fast."""
 
 import math
+import os
 import resource
 import sys
 import time
@@ -32,16 +33,32 @@ def resolve_precision(name: str, device: str) -> str:
     return "bf16-mixed" if device == "cpu" and cpu_multiplies_bf16() else "fp32"
 
 
+# Values of ONEDNN_MAX_CPU_ISA that leave the library that computes convolutions its instructions for bf16.
+_ISA_WITH_BF16 = ("AVX512_CORE_BF16", "AVX512_CORE_FP16", "AVX512_CORE_AMX", "AVX10_", "ALL", "DEFAULT")
+
+
 def cpu_multiplies_bf16() -> bool:
-    """Whether this CPU has instructions for products of bf16 numbers."""
+    """Whether this CPU has instructions for products of bf16 numbers, and ONEDNN_MAX_CPU_ISA does not forbid them."""
+    return _isa_allows(_ISA_WITH_BF16) and bool(_cpu_flags() & {"amx_bf16", "avx512_bf16"})
+
+
+def cpu_has_amx() -> bool:
+    """Whether this CPU multiplies matrices of bf16 numbers by AMX, and ONEDNN_MAX_CPU_ISA does not forbid it."""
+    return _isa_allows(("AVX512_CORE_AMX", "ALL", "DEFAULT")) and "amx_bf16" in _cpu_flags()
+
+
+def _isa_allows(prefixes: tuple[str, ...]) -> bool:
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    return not limit or limit.startswith(prefixes)
+
+
+def _cpu_flags() -> set[str]:
     if hasattr(torch.cpu, "get_capabilities"):  # from torch 2.12
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("amx_bf16", False) or capabilities.get("avx512_bf16", False))
+        return {name for name, value in torch.cpu.get_capabilities().items() if value}
     try:
-        flags = set(Path("/proc/cpuinfo").read_text().split("\n\n")[0].split())
+        return set(Path("/proc/cpuinfo").read_text().split("\n\n")[0].split())
     except OSError:
-        return False
-    return bool(flags & {"amx_bf16", "avx512_bf16"})
+        return set()
 
 
 def hardware(device: str) -> dict[str, Any]:
@@ -66,6 +83,11 @@ def peak_memory_bytes(device: str) -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux, bytes on macOS
+
+
+def taken_memory_bytes(device: str) -> int | None:
+    """Largest memory so far that other processes could not have: on a GPU what torch's allocator holds, used or not."""
+    return torch.cuda.max_memory_reserved() if device == "cuda" else peak_memory_bytes(device)
 
 
 def matmul_flops(device: str, dtype: torch.dtype) -> float:

@@ -10,9 +10,9 @@ from pytorch_lightning.callbacks import Callback
 
 from segsuite.train.module import SegmentationModule
 
-PARTS = ("data", "forward", "loss", "backward", "checks", "optimizer", "the rest")
+PARTS = ("data", "forward", "loss", "backward", "checks", "optimizer", "logging", "the rest")
 """data: waiting for the loader and bringing the batch to the device; checks: gradient norm, clipping, finite numbers;
-the rest: the trainer, callbacks and progress."""
+logging: progress, checkpoints that are due, the schedule; the rest: what the trainer does in between."""
 
 
 class StepProfile(Callback):
@@ -50,6 +50,10 @@ class StepProfile(Callback):
         pl_module.on_before_optimizer_step = self._timed(  # type: ignore[method-assign]
             pl_module.on_before_optimizer_step, "checks"
         )
+        # Forward and backward happen within; what is left of it after the checks is the optimizer's own.
+        pl_module.optimizer_step = self._timed(  # type: ignore[method-assign]
+            pl_module.optimizer_step, "optimizer"
+        )
 
     def _timed(self, function: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*arguments: Any, **more: Any) -> Any:
@@ -74,7 +78,7 @@ class StepProfile(Callback):
         self._lap("backward")
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """What came after the checks was the optimizer's step; the next one counts, its data included, after the first
-        ones."""
-        self._lap("optimizer")
+        """What came after the optimizer's step was for those who watch; the next step counts, its data included, after
+        the first ones."""
+        self._lap("logging")
         self._counts = trainer.global_step >= self.warmup

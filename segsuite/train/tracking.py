@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from segsuite.config import TrialSettings
 from segsuite.config.tracking import axis_key
-from segsuite.errors import EXIT_FAILED, EXIT_PREEMPTED, Preempted, SmallerBatch
+from segsuite.errors import EXIT_FAILED, EXIT_PREEMPTED, Preempted, RetryAlone, SmallerBatch
 from segsuite.families import resolve
 from segsuite.io import trial_warnings
 from segsuite.io.wandb_environment import first_line
@@ -148,7 +148,7 @@ def tracked(subject: Subject, report: Report) -> Iterator[Tracker]:
     try:
         yield tracker
         exit_code = 0
-    except (Preempted, SmallerBatch):
+    except (Preempted, SmallerBatch, RetryAlone):
         exit_code = EXIT_PREEMPTED
         raise
     finally:

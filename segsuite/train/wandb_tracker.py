@@ -190,6 +190,7 @@ class WandbTracker(Tracker):
         if exit_code == EXIT_PREEMPTED:
             self._safely("W&B: marking the run as preempted", run.mark_preempting)
         self._safely("W&B: finishing the run", lambda: run.finish(exit_code=exit_code), seconds + 15)
+        self._safely("W&B: sharing its files", lambda: wandb_environment.share(self.subject.folder))
         self._run = None
 
     def _safely(self, doing: str, call: Any, seconds: float = 60.0) -> None:

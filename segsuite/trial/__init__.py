@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from pytorch_lightning.callbacks import Callback
 from segsuite.config import TrialSettings
 from segsuite.datasets.loader import Samples
 from segsuite.datasets.on_device import DrawnSamples
-from segsuite.errors import ConfigError, Preempted, SegsuiteError, SmallerBatch
-from segsuite.io import atomic, manifest, trial_warnings
+from segsuite.errors import ConfigError, Preempted, RetryAlone, SegsuiteError, SmallerBatch
+from segsuite.io import manifest, trial_warnings
 from segsuite.io.claims import ClaimLost
-from segsuite.io.machine import packed, threads_by_default
+from segsuite.io.machine import cores, packed, side_by_side
 from segsuite.io.store import RunDirectory, batches_in_words
 from segsuite.losses import build_loss
 from segsuite.losses.full_resolution import build_fused_loss
@@ -32,10 +32,11 @@ from segsuite.train.distributed import Ranks, joined
 from segsuite.train.evaluation import evaluate
 from segsuite.train.fit import fit_or_resume, total_steps
 from segsuite.train.module import SegmentationModule
-from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device, resolve_precision
+from segsuite.train.precision import hardware, peak_memory_bytes, resolve_device, resolve_precision, taken_memory_bytes
 from segsuite.train.samples import read_predictions, write_predictions
 from segsuite.train.shown_images import ShownImages
 from segsuite.train.tracking import Subject, Tracker, tracked
+from segsuite.trial.attempts import record_attempt
 from segsuite.trial.batch_of_one import check_normalised
 from segsuite.trial.data import TrialData, build_data, refuse_other_data
 from segsuite.trial.frozen import Frozen, read
@@ -45,7 +46,8 @@ from segsuite.trial.networks import build_network, scored_checkpoint
 from segsuite.trial.ranks import claimed
 from segsuite.trial.repair import set_aside_damaged, whole_result
 from segsuite.trial.result import summarise, write_counts
-from segsuite.trial.smaller_batch import halved_when_out_of_memory, keep_steps
+from segsuite.trial.smaller_batch import halved_when_out_of_memory, keep_steps, leave_when_beside_others
+from segsuite.trial.threads import Threads, choose_threads, threads_so_far
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -56,8 +58,14 @@ class Machine:
 
     device: str
     precision: str
-    started: float
     ranks: Ranks
+    threads: Threads
+    started: float = field(default_factory=time.monotonic)
+    """By a clock that nobody sets: the wall clock may jump."""
+
+    def seconds(self) -> float:
+        """How long the attempt has run."""
+        return time.monotonic() - self.started
 
 
 def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]:
@@ -75,18 +83,18 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
             return finished  # by another launcher, since this one looked
         if not ranks.is_first:
             return follow(trial, device, ranks, run, stop)
-        with tracked(subject(trial, folder), report) as tracker, recorded(run, stop, ranks):
+        with tracked(subject(trial, folder), report) as tracker, recorded(trial, run, stop, ranks):
             run.open()
             set_aside_damaged(trial.settings, run)
-            machine = prepare(trial, device, ranks)
+            machine = prepare(trial, device, ranks, threads_so_far(run))
+            tell_threads(machine.threads, folder, report)
             data = build_data(trial.settings, ranks, device, report)
             refuse_other_data(data.fingerprint, run)
             network = build_network(trial.settings, data.num_classes)
             check_normalised(network, data, trial.settings)
             fit_to_labels(network, data, run)
             described = describe(trial, data, network, machine)
-            run.check_claim()
-            atomic.write_json(folder / "manifest.json", described)
+            record_attempt(run, described, report)
             tracker.described(described)
             of_loss = train(trial, data, network, machine, run, stop, report, tracker)
             ranks.leave()  # the first one scores alone
@@ -107,13 +115,13 @@ def drop_state(run: RunDirectory) -> None:
     try:
         checkpoint_io.keep_weights(run)
     except SegsuiteError as error:
-        trial_warnings.note(run.folder, f"the checkpoints were kept as they are: {error.what}")
+        trial_warnings.note(run.folder, f"the checkpoints were kept as they are: {error.what}", lasting=True)
 
 
 def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: StopRequest) -> dict[str, Any]:
     """What the ranks beside the first do: they train with it, and write nothing but what makes them fail."""
-    with recorded(run, stop, ranks):
-        machine = prepare(trial, device, ranks)
+    with recorded(trial, run, stop, ranks):
+        machine = prepare(trial, device, ranks, threads_so_far(run))
         data = build_data(trial.settings, ranks, device)
         network = build_network(trial.settings, data.num_classes)
         fit_to_labels(network, data, run)
@@ -124,15 +132,16 @@ def follow(trial: Frozen, device: str, ranks: Ranks, run: RunDirectory, stop: St
 
 
 @contextlib.contextmanager
-def recorded(run: RunDirectory, stop: StopRequest, ranks: Ranks) -> Iterator[None]:
+def recorded(trial: Frozen, run: RunDirectory, stop: StopRequest, ranks: Ranks) -> Iterator[None]:
     """Records in the run directory what makes the body fail. Being stopped is no failure, and of several ranks the
     first that fails is the cause. Nor is a lack of memory that smaller batches may mend, or that another process has
     taken over, whose run directory it is then."""
     try:
         yield
-    except (Preempted, SmallerBatch, ClaimLost):
+    except (Preempted, SmallerBatch, RetryAlone, ClaimLost):
         raise
     except Exception as error:
+        leave_when_beside_others(error, trial, run.folder)
         stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
         if ranks.world == 1 or not (run.folder / "failure.json").exists():
             run.fail(error)
@@ -147,27 +156,33 @@ def subject(trial: Frozen, folder: Path) -> Subject:
     )
 
 
-def prepare(trial: Frozen, device: str, ranks: Ranks) -> Machine:
-    """Threads, device, precision and the global seeds."""
-    started = time.time()
-    threads = trial.settings.execution.threads or threads_by_default()
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
+def prepare(trial: Frozen, device: str, ranks: Ranks, earlier_threads: int | None = None) -> Machine:
+    """Threads, of which a training to be continued had `earlier_threads`; device, precision and the global seeds."""
+    started = time.monotonic()
+    threads = choose_threads(trial.settings.execution, device, earlier_threads)
+    torch.set_num_threads(threads.number)
+    cv2.setNumThreads(threads.number)
     pl.seed_everything(trial.seed, workers=False, verbose=False)
-    return Machine(device, resolve_precision(trial.settings.train.precision, device), started, ranks)
+    return Machine(device, resolve_precision(trial.settings.train.precision, device), ranks, threads, started)
+
+
+def tell_threads(threads: Threads, folder: Path, report: Report) -> None:
+    """Says what was chosen for a person, and records what is no longer repeatable."""
+    if threads.note:
+        report({"phase": "note", "note": threads.note})
+    if threads.warning:
+        trial_warnings.note(folder, threads.warning, lasting=True)
+        report({"phase": "warning", "warning": threads.warning})
 
 
 def describe(trial: Frozen, data: TrialData, network: SegmentationNetwork, machine: Machine) -> dict[str, Any]:
     """The manifest of this attempt."""
-    from segsuite.encoders.weights import file_sha256
-
-    path = getattr(network.encoder, "weights_file", None)
-    weights = {} if path is None else {Path(path).name: file_sha256(Path(path))}
     return manifest.describe(
         data.fingerprint,
         hardware(machine.device)
-        | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None},
-        weights,
+        | {"precision": machine.precision, "packed": packed(), "data_on_device": data.on_device is not None}
+        | {"cores": cores(), "side_by_side": side_by_side(), "threads_because": machine.threads.note},
+        getattr(network.encoder, "loaded_weights", {}),
         data.facts(trial.settings),
     )
 
@@ -192,7 +207,7 @@ def train(
     graphs = settings.execution.cuda_graphs and settings.augment.crop is not None
     module = SegmentationModule(network, loss, data.classes, settings.train, steps, ranks, data.on_device, graphs)
     minutes = settings.execution.checkpoint_minutes
-    told = tracker.following(report, lambda: peak_memory_bytes(machine.device))
+    told = tracker.following(with_memory(report, machine.device), lambda: peak_memory_bytes(machine.device))
     # Spread over GPUs, a network predicts on all ranks at once, not on the first alone.
     is_shown = tracker.images and ranks.strategy == "ddp"
     watching: list[Callback] = [ShownImages(tracker, data.validation, machine.precision)] if is_shown else []
@@ -213,6 +228,11 @@ def train(
             watching,
         )
     return {"loss_weights": weights, **loss.record()}
+
+
+def with_memory(report: Report, device: str) -> Report:
+    """`report`, which also tells what a launcher of several trials has to know."""
+    return lambda event: report({**event, "memory_bytes": taken_memory_bytes(device)})
 
 
 def loss_options(settings: TrialSettings, data: TrialData) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
@@ -261,5 +281,5 @@ def score(
     if trial.settings.checkerboard.measure:
         measure_at_the_end(network, data.scored_dataset, data.scored_indices, trial.settings.checkerboard, folder)
     result = summarise(trial, data, network, device, precision, evaluated, folder)
-    result["cost"]["attempt_seconds"] = time.time() - machine.started
+    result["cost"]["attempt_seconds"] = machine.seconds()
     return result

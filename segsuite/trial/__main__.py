@@ -1,7 +1,8 @@
 """`python -m segsuite.trial RUN_DIRECTORY`: one attempt of a trial as a process.
 
 Exit codes: 0, result.json is written; 1, failure.json says why; 75, stopped on request, another attempt continues; 77,
-the memory was too small, another attempt takes smaller batches.
+the memory was too small, another attempt takes smaller batches; 78, it was too small beside other trials, another
+attempt has it alone.
 Within a SLURM job also 143, told to leave by SIGTERM: after a preemption it is queued again, after scancel it must not
 be; and 75 when another process runs the trial, such as one on a node taken for dead.
 """

@@ -2,15 +2,24 @@
 has, and caches. Imports torch only where a checkpoint is rewritten."""
 
 import os
+import re
+import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsuite import yaml_io
+from segsuite.errors import SegsuiteError
 from segsuite.experiment import Experiment
-from segsuite.io import store
+from segsuite.io import atomic, store
 
-CACHES = ("decoded", "label-counts", "file-digests")
+CACHES = {
+    "decoded": re.compile(r"[0-9a-f]{32}\.decoded"),
+    "label-counts": re.compile(r"[0-9a-f]{16}(-objects)?\.npz"),
+    "file-digests": re.compile(r"[0-9a-f]{16}\.json"),
+}
+"""Folder -> the names that the suite gives files in it. Whatever else lies there is not ours."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +43,30 @@ def leftovers(experiment: Experiment, old: bool = False, caches: bool = False) -
         known = {trial.id for trial in experiment.trials}
         for settings in sorted(experiment.folder.glob("*/trial.yaml")):
             folder = settings.parent
-            if folder.name not in known and store.state(folder) not in ("running", "unreadable"):
-                yield from _files("checkpoint of a trial that the YAML no longer has", folder / "checkpoints")
+            # A copy under another name, or a link to a run directory elsewhere, is somebody's own.
+            if folder.name in known or folder.is_symlink() or _id_in(settings) != folder.name:
+                continue
+            if store.state(folder) not in ("running", "unreadable"):
+                paths = store.RunDirectory(folder).checkpoints
+                yield from _files("checkpoint of a trial that the YAML no longer has", paths)
     if caches:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segsuite"
-        for name in CACHES:
-            yield from _files("cache, made again when it is needed", base / name)
+        for name, ours in CACHES.items():
+            own = tuple(path for path in sorted((base / name).glob("*")) if ours.fullmatch(path.name))
+            yield from _files("cache, made again when it is needed", own)
+
+
+def _id_in(settings: Path) -> object:
+    """The trial that trial.yaml is of; None when that cannot be read."""
+    try:
+        return yaml_io.read_file(settings).value.get("id")
+    except SegsuiteError:
+        return None
 
 
 def _state_of_training(folder: Path) -> Iterator[Leftover]:
     run = store.RunDirectory(folder)
-    paths = [path for path in (run.last_checkpoint, run.previous_checkpoint, run.best_checkpoint) if path.exists()]
+    paths = [path for path in run.checkpoints if _is_own_file(path)]
     if any(_holds_more_than_weights(path) for path in paths):
         sizes = {path.stat().st_ino: path.stat().st_size for path in paths}
         yield Leftover(
@@ -71,13 +93,21 @@ def _keep_weights(run: store.RunDirectory) -> int:
     return keep_weights(run)
 
 
-def _files(what: str, folder: Path) -> Iterator[Leftover]:
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-        if path.is_file():
+def _files(what: str, paths: Sequence[Path]) -> Iterator[Leftover]:
+    for path in paths:
+        if _is_own_file(path):
             yield Leftover(what, path, path.stat().st_size, lambda path=path: _delete(path))  # type: ignore[misc]
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether it is a file and lies where it says: neither it nor its folder is a link, which a person has made."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and not path.parent.is_symlink()
+    except OSError:
+        return False
 
 
 def _delete(path: Path) -> int:
     size = path.stat().st_size if path.stat().st_nlink == 1 else 0  # with a second name its bytes stay until that goes
-    path.unlink()
+    atomic.remove(path)
     return size

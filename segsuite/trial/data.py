@@ -51,7 +51,13 @@ class TrialData:
     def facts(self, settings: TrialSettings) -> dict[str, Any]:
         """What the manifest says of the data beside their fingerprint. No paths: the same on every machine."""
         options = settings.data.model_dump(mode="json", exclude={"name", "root"})
-        return {"name": settings.data.name, "classes": list(self.classes), "images": self.images, "settings": options}
+        return {
+            "name": settings.data.name,
+            "classes": list(self.classes),
+            "palette": [list(colour) for colour in self.scored_dataset.palette],
+            "images": self.images,
+            "settings": options,
+        }
 
 
 def build_data(

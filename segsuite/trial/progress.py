@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from segsuite.io.atomic import finite
+from segsuite.io.numbers import finite
 
 
 class ProgressChannel:

@@ -46,7 +46,7 @@ def set_aside_damaged(settings: TrialSettings, run: RunDirectory) -> None:
         wrong = error.what
     else:
         return
-    kept = [path for path in run.checkpoints() if path.exists()]
+    kept = [path for path in run.checkpoints if path.exists()]
     if kept:
         for path in kept:
             atomic.set_aside(path)
@@ -56,7 +56,7 @@ def set_aside_damaged(settings: TrialSettings, run: RunDirectory) -> None:
 def _has_ended(run: RunDirectory) -> bool:
     """Whether a checkpoint holds the weights alone, as only a finished trial leaves them; without reading the
     tensors."""
-    return any(_is_weights_alone(path) for path in run.checkpoints())
+    return any(_is_weights_alone(path) for path in run.checkpoints)
 
 
 def _is_weights_alone(path: Path) -> bool:

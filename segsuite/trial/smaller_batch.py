@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from segsuite.datasets.loader import ResumableLoader
-from segsuite.errors import OutOfMemory, SmallerBatch, plural
+from segsuite.errors import OutOfMemory, RetryAlone, SmallerBatch, plural
 from segsuite.io import atomic, store
+from segsuite.io.machine import side_by_side
 from segsuite.trial.frozen import Frozen
 
 # What allocators of torch say that raise no error of their own class.
@@ -39,7 +40,8 @@ def halved_when_out_of_memory(trial: Frozen, folder: Path) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        leave_when_beside_others(error, trial, folder)
+        said = _said(error)
         smaller = None if in_validation(error) or trial.smaller_batch else halved(trial)
         if smaller is None:
             raise OutOfMemory(
@@ -53,6 +55,22 @@ def halved_when_out_of_memory(trial: Frozen, folder: Path) -> Iterator[None]:
             str(folder / store.SMALLER_BATCH),
             f"nothing: the next attempt takes batches of {smaller['batch_size']}, {smaller['accumulate']} a step",
         ) from error
+
+
+def leave_when_beside_others(error: BaseException, trial: Frozen, folder: Path) -> None:
+    """Raises RetryAlone for a lack of memory beside other trials of the launcher: it may be they who have it, and a
+    smaller batch would make another trial of this one."""
+    beside = side_by_side()
+    if beside is not None and trial.settings.execution.ranks == 1 and is_out_of_memory(error):
+        raise RetryAlone(
+            f"the memory was too small beside {plural(beside - 1, 'other trial')}: {_said(error)}",
+            str(folder / "trial.yaml"),
+            "nothing: the next attempt has it alone; fewer --workers, or a smaller --per-device, spare the repetition",
+        ) from error
+
+
+def _said(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def halved(trial: Frozen) -> dict[str, Any] | None:

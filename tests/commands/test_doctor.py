@@ -1,5 +1,6 @@
 """`segsuite doctor`: what is right is said to be, and each thing that is wrong is found."""
 
+import errno
 import json
 import os
 import time
@@ -10,7 +11,7 @@ import pytest
 
 from segsuite.cli import main
 from segsuite.io import atomic, wandb_environment
-from segsuite.launch.doctor import Check, folder, machine, neighbour
+from segsuite.launch.doctor import Check, features, folder, machine, neighbour
 from segsuite.launch.doctor.folder import check_folder, clock, file_system
 from segsuite.launch.doctor.needs import check_needs
 from segsuite.launch.slurm import doctor as site
@@ -35,7 +36,8 @@ def levels(checks: object) -> dict[str, str]:
 def test_a_good_folder_is_found_good_and_left_as_it_was(tmp_path: Path) -> None:
     found = levels(list(check_folder(tmp_path / "runs" / "tiny")))
     assert set(found) == {
-        *("runs folder", "space", "write speed", "atomic renames", "exclusive names", "locks", "clock")
+        *("runs folder", "space", "write speed", "atomic renames", "exclusive names", "locks", "clock"),
+        *("hard links", "time stamps", "names", "modes"),
     }
     assert "problem" not in found.values()
     assert list(tmp_path.iterdir()) == []
@@ -55,6 +57,45 @@ def test_names_that_two_processes_can_both_create_are_found(tmp_path: Path, monk
 def test_a_lock_that_keeps_nobody_out_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fcntl.flock", lambda *_: None)  # in this process only: the other one gets the lock
     assert levels(list(check_folder(tmp_path)))["locks"] == "warning"
+
+
+def test_a_file_system_without_locks_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert neighbour.lock(tmp_path)
+
+
+def test_a_file_system_without_hard_links_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    checks = list(check_folder(tmp_path))
+    found = levels(checks)
+    assert found["hard links"] == "warning"
+    assert "problem" not in found.values()
+    (said,) = [check.advice for check in checks if check.name == "hard links"]
+    assert said.startswith("none is needed: claims are made by exclusive creation instead")
+
+
+@pytest.mark.parametrize(
+    ("check", "level"),
+    [
+        (features.time_stamps(0.0), "ok"),
+        (features.time_stamps(1e-7), "ok"),
+        (features.time_stamps(1.12), "warning"),  # FAT keeps even seconds
+        (features.names(True, True), "ok"),
+        (features.names(False, True), "warning"),  # 143 bytes are left by eCryptfs
+        (features.names(True, False), "warning"),  # macOS
+        (features.modes(0o644, 0o644), "ok"),
+        (features.modes(0o777, 0o644), "warning"),  # exFAT, SMB
+    ],
+)
+def test_what_a_file_system_cannot_do_is_a_warning(check: Check, level: str) -> None:
+    assert check.level == level
+    assert bool(check.advice) == (level == "warning")
 
 
 def test_a_second_process_that_does_not_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

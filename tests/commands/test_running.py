@@ -1,5 +1,6 @@
 """`segsuite run` and `segsuite retry`: what is repeated is said, and trials are chosen by name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ from tests.results import whole_result
 TWO_ARMS = {"compare": {"train.optimizer.learning_rate": [1e-3, 2e-3]}, "seeds": [0, 1]}
 
 
-@pytest.mark.parametrize("option", [["--dry-run"], ["--test-only"], ["--live-code"], ["--profile", "x"]])
+@pytest.mark.parametrize(
+    "option", [["--dry-run"], ["--test-only"], ["--live-code"], ["--profile", "x"], ["--untracked", "copy"]]
+)
 @pytest.mark.parametrize("command", ["run", "retry"])
 def test_an_option_of_a_cluster_runs_nothing_here(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, option: list[str]
@@ -118,8 +121,12 @@ def states(path: Path) -> list[str]:
     return [store.state(trial.folder) for trial in trials_of(path)]
 
 
+# One after the other: side by side, a fourth trial has begun when the third one fails.
+ONE_AT_A_TIME = ("--fresh", "--workers", "1")
+
+
 def test_three_equal_failures_start_no_further_trial(failing: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", str(failing), "--fresh"]) == 1
+    assert main(["run", str(failing), *ONE_AT_A_TIME]) == 1
     assert states(failing) == ["failed"] * 3 + ["new"] * 2
     told = "the first 3 trials failed in the same way: all is broken; not started: 2 trials"
     assert capsys.readouterr().err.splitlines() == [
@@ -130,19 +137,19 @@ def test_three_equal_failures_start_no_further_trial(failing: Path, capsys: pyte
 
 
 def test_who_wants_to_keep_going_is_told_what_is_repeated(failing: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["run", str(failing), "--fresh"])
+    main(["run", str(failing), *ONE_AT_A_TIME])
     capsys.readouterr()
-    assert main(["run", str(failing), "--fresh", "--keep-going"]) == 1
+    assert main(["run", str(failing), *ONE_AT_A_TIME, "--keep-going"]) == 1
     assert capsys.readouterr().out.startswith("to retry: 3 failed: all is broken\n")
     assert states(failing) == ["failed"] * 5
 
 
 def test_retry_takes_only_the_trials_that_are_named(failing: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["run", str(failing), "--fresh"])
+    main(["run", str(failing), *ONE_AT_A_TIME])
     first, second, *_, last = trials_of(failing)
     before = [(trial.folder / "failure.json").stat().st_mtime_ns for trial in (first, second)]
     capsys.readouterr()
-    assert main(["retry", str(failing), first.id, last.id, "--fresh"]) == 1
+    assert main(["retry", str(failing), first.id, last.id, *ONE_AT_A_TIME]) == 1
     assert capsys.readouterr().out.startswith("to retry: 1 failed: all is broken\ntiny: 2 trials ")
     assert states(failing) == ["failed"] * 3 + ["new", "failed"]
     after = [(trial.folder / "failure.json").stat().st_mtime_ns for trial in (first, second)]
@@ -150,9 +157,9 @@ def test_retry_takes_only_the_trials_that_are_named(failing: Path, capsys: pytes
 
 
 def test_retry_without_names_runs_what_failed_and_what_was_not_started(failing: Path) -> None:
-    main(["run", str(failing), "--fresh"])
+    main(["run", str(failing), *ONE_AT_A_TIME])
     before = (trials_of(failing)[2].folder / "failure.json").stat().st_mtime_ns
-    assert main(["retry", str(failing), "--fresh", "--keep-going"]) == 1
+    assert main(["retry", str(failing), *ONE_AT_A_TIME, "--keep-going"]) == 1
     assert states(failing) == ["failed"] * 5
     assert (trials_of(failing)[2].folder / "failure.json").stat().st_mtime_ns != before
 
@@ -163,11 +170,12 @@ def test_where_a_step_spends_its_time_is_printed_and_nothing_is_left(tmp_path: P
     done = segsuite("run", path, "--profile-steps")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert "20 steps on cpu, fp32, 1 CPU threads" in lines[0]
-    assert [line.split("  ")[0] for line in lines[2:10]] == [
-        "data", "forward", "loss", "backward", "checks", "optimizer", "the rest", "all",
+    assert "20 steps on cpu, fp32, 1 CPU thread" in lines[0]
+    assert [line.split("  ")[0] for line in lines[2:11]] == [
+        "data", "forward", "loss", "backward", "checks", "optimizer", "logging", "the rest", "all",
     ]  # fmt: skip
-    assert "images/s" in lines[-1]
+    assert re.search(r"images/s, \d+% of the [\d.]+ TFLOP/s", lines[-2])
+    assert re.match(r"an image of a validation: forward [\d.]+ ms, metric [\d.]+ ms;", lines[-1])
     assert not (tmp_path / "runs").exists()
 
 

@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from segsuite.encoders import build_encoder, canonical_name, check_encoder_name
+from segsuite.encoders import build_encoder, canonical_name, check_encoder_name, downloads
 from segsuite.encoders import weights as weights_file
 from segsuite.encoders.names import SMP_NATIVE, TIMM_COMMON
 from segsuite.encoders.weights import IMAGENET_MEAN, IMAGENET_STD, file_sha256, find_local
@@ -115,14 +115,10 @@ def test_weights_none_never_downloads(name: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", ["resnet18", "tu-resnet18"])
 def test_failed_download_names_the_file_to_put(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = smp.encoders.get_encoder
-
-    def offline(*args: Any, weights: Any = None, **kwargs: Any) -> Any:
-        if weights is None:
-            return build(*args, weights=None, **kwargs)
+    def offline(*args: Any, **kwargs: Any) -> Any:
         raise OSError("no route to host\nmany more lines")
 
-    monkeypatch.setattr(smp.encoders, "get_encoder", offline)
+    monkeypatch.setattr(downloads, "hf_hub_download", offline)
     with pytest.raises(ConfigError, match="no route to host") as caught:
         build_encoder(name, "imagenet")
     assert "put resnet18.safetensors into data/weights" in str(caught.value)

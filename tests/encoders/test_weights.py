@@ -15,7 +15,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
-from segsuite.encoders import TABLE, build_encoder, table
+from segsuite.encoders import TABLE, build_encoder, downloads, table
 from segsuite.encoders.weights import find_local, local_names
 from segsuite.errors import ConfigError
 
@@ -128,16 +128,10 @@ def test_a_failed_download_of_torchvision_names_the_file_and_where_to_put_it(ser
 def test_without_a_network_the_error_names_the_file_and_its_source(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import segmentation_models_pytorch as smp
-
-    build = smp.encoders.get_encoder
-
-    def offline(*args: Any, weights: Any = None, **kwargs: Any) -> Any:
-        if weights is None:
-            return build(*args, weights=None, **kwargs)
+    def offline(*args: Any, **kwargs: Any) -> Any:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(smp.encoders, "get_encoder", offline)
+    monkeypatch.setattr(downloads, "hf_hub_download", offline)
     with pytest.raises(ConfigError) as error:
         build_encoder(name, "imagenet")
     assert f"put {name}.safetensors into data/weights" in error.value.advice

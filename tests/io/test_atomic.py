@@ -131,11 +131,59 @@ def test_only_the_first_creates_a_file(tmp_path: Path) -> None:
 
 
 def test_stale_temporaries_go_and_young_ones_stay_when_asked(tmp_path: Path) -> None:
-    for name in (".last.ckpt.17.tmp", ".claim.json.18.ab.tmp", "kept.txt"):
+    for name in (".last.ckpt.0000000000000011.tmp", ".claim.json.0000000000000012.tmp", "kept.txt"):
         (tmp_path / name).write_text("")
     old = time.time() - 100
-    os.utime(tmp_path / ".last.ckpt.17.tmp", (old, old))
+    os.utime(tmp_path / ".last.ckpt.0000000000000011.tmp", (old, old))
     atomic.remove_stale_temporaries(tmp_path, older_than=60)
-    assert names(tmp_path) == [".claim.json.18.ab.tmp", "kept.txt"]
+    assert names(tmp_path) == [".claim.json.0000000000000012.tmp", "kept.txt"]
     atomic.remove_stale_temporaries(tmp_path)
     assert names(tmp_path) == ["kept.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EACCES, "ask its owner"),
+        (errno.EIO, "look at this folder"),
+        (errno.ENAMETOOLONG, "a shorter name"),
+        (errno.EOPNOTSUPP, "look at this folder"),
+    ],
+)
+def test_the_advice_goes_by_what_the_disk_says(
+    number: int, advice: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(SegsuiteError) as caught:
+        atomic.write_text(tmp_path / "a", "")
+    assert advice in caught.value.advice
+    assert ("space" in caught.value.advice) == (advice == "free some space")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_claim_that_was_taken_away_comes_back_without_hard_links(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of files of another user, which the kernel lets nobody link."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.link", refuse)
+    (tmp_path / "claim.json").write_text("of a living one")
+    aside = atomic.take_away(tmp_path / "claim.json")
+    assert aside is not None
+    atomic.put_back(aside, tmp_path / "claim.json")
+    assert (tmp_path / "claim.json").read_text() == "of a living one"
+    aside = atomic.take_away(tmp_path / "claim.json")
+    assert aside is not None
+    (tmp_path / "claim.json").write_text("of a third one")
+    atomic.put_back(aside, tmp_path / "claim.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["claim.json"]
+    assert (tmp_path / "claim.json").read_text() == "of a third one"

@@ -208,7 +208,7 @@ def test_a_holder_that_lost_its_claim_is_told_before_it_writes(tmp_path: Path) -
         os.rename(tmp_path / "claim.json", tmp_path / "old")
         plant(tmp_path, host="another-host", pid=7)
         stamp = (tmp_path / "claim.json").stat().st_mtime_ns
-        with pytest.raises(claims.ClaimLost, match="taken over this trial: 7 on another-host"):
+        with pytest.raises(claims.ClaimLost, match="taken over this trial: process 7 on another-host"):
             held.check()
         run = store.RunDirectory(tmp_path, held)
         for write in (lambda: run.finish({}), lambda: run.add_event({"epoch": 0}), lambda: run.rewind(0)):

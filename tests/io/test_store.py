@@ -112,7 +112,7 @@ def test_a_defect_keeps_its_traceback(tmp_path: Path) -> None:
 def test_a_new_attempt_removes_the_failure_and_what_a_killed_writer_left(tmp_path: Path) -> None:
     store.record_failure(tmp_path, "Died", "of old age")
     (tmp_path / "checkpoints").mkdir()
-    left = [tmp_path / "checkpoints" / ".last.ckpt.9.tmp", tmp_path / ".counts.npz.9.tmp"]
+    left = [tmp_path / "checkpoints" / ".last.ckpt.0000000000000009.tmp", tmp_path / ".counts.npz.0000000000000009.tmp"]
     for path in left:
         path.write_text("half")
         os.utime(path, (0, 0))
@@ -121,9 +121,9 @@ def test_a_new_attempt_removes_the_failure_and_what_a_killed_writer_left(tmp_pat
 
 
 def test_the_temporaries_of_another_launcher_stay(tmp_path: Path) -> None:
-    (tmp_path / ".trial.yaml.9.tmp").write_text("being written now")
+    (tmp_path / ".trial.yaml.0000000000000009.tmp").write_text("being written now")
     RunDirectory(tmp_path).open()
-    assert (tmp_path / ".trial.yaml.9.tmp").exists()
+    assert (tmp_path / ".trial.yaml.0000000000000009.tmp").exists()
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"a": '])

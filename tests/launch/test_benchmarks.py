@@ -1,5 +1,6 @@
 """The benchmarks of the checkout: every script is listed, and runs."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -87,7 +88,7 @@ def run(name: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(SCRIPTS - {"gpu", "sampling"}))
+@pytest.mark.parametrize("name", sorted(SCRIPTS - {"gpu", "quality", "sampling", "step"}))
 def test_every_benchmark_runs_with_its_smallest_settings(name: str) -> None:
     assert FOLDER == REPOSITORY / "benchmarks"
     found = json.loads(run(name, "--small", "--rounds", "1", "--json"))
@@ -107,6 +108,54 @@ def test_the_one_for_gpus_runs_on_a_cpu(tmp_path: Path) -> None:
     assert json.loads(out.read_text()) == found
 
 
+@pytest.mark.slow
+def test_the_ratios_of_a_step_are_all_there(tmp_path: Path) -> None:
+    """Every goal has a figure and says whether it was met, and why not."""
+    out = tmp_path / "step.json"
+    found = json.loads(run("step", "--small", "--minutes", "20", "--json", "--out", str(out)))
+    assert json.loads(out.read_text()) == found
+    assert {section["section"]: section["ended"] for section in found["sections"]} == dict.fromkeys(
+        ("training", "inference", "counting", "precision", "sweep", "sharing"), "done"
+    )
+    records = [record for section in found["sections"] for record in section["records"]]
+    goals = [record["columns"] for record in records if record["table"] == "Goals"]
+    assert len(goals) >= 10
+    assert all(goal["measured"] > 0 and goal["goal"] for goal in goals)
+    assert all(goal["met"] == "yes" or goal["why"] for goal in goals)
+    (row, *_) = [record["columns"] for record in records if record["table"] == "A training step, ms"]
+    assert row.keys() <= {"stock", "bare loop", "segsuite", "floor of the arithmetic", "rounds"}
+
+
+@pytest.mark.slow
+def test_a_fast_path_that_is_the_same_by_construction_costs_no_quality() -> None:
+    """Images from the cache are those that were decoded."""
+    found = json.loads(run("quality", "--small", "--only", "2", "--json"))
+    (row,) = found["tables"]
+    assert row["path"] == "cached / decoded"
+    assert row["equal_counts"]
+    assert (row["difference"], row["low"], row["high"]) == (0.0, 0.0, 0.0)
+
+
+def test_goals_say_whether_they_are_met(tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, {str(FOLDER)!r})
+from section_records import Records, read
+from pathlib import Path
+from step_sections.goals import at_least, at_most, ratio
+path = Path({str(tmp_path / "goals.jsonl")!r})
+with Records(path) as records:
+    at_least(records, "faster", ratio([6.0, 8.0, 40.0], [2.0, 2.0, 2.0]), 5, "the arithmetic")
+    at_most(records, "share", 1.2, 1.3, "two people")
+print([record["columns"] for record in read(path)])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert ast.literal_eval(done.stdout) == [
+        {"measured": 4.0, "goal": "at least 5", "met": "no", "why": "the arithmetic"},
+        {"measured": 1.2, "goal": "at most 1.3", "met": "yes"},
+    ]
+
+
 def test_a_section_that_fails_or_lasts_too_long_leaves_the_others(tmp_path: Path) -> None:
     """Sections are processes: here one that raises, one that hangs and one that is well."""
     (tmp_path / "raises.py").write_text("def main(context, records):\n    raise ValueError('broken')\n")
@@ -118,8 +167,8 @@ import sys
 sys.path.insert(0, {str(FOLDER)!r})
 import gpu_sections
 gpu_sections.__path__.append({str(tmp_path)!r})
-import gpu
-gpu.SECTIONS = tuple(gpu_sections.Section(name, name, 0, 1) for name in ("raises", "hangs", "well"))
+import gpu, sectioned
+gpu.SECTIONS = tuple(sectioned.Section(name, name, 0, 1) for name in ("raises", "hangs", "well"))
 sys.argv = ["gpu", "--device", "cpu", "--json", "--minutes", "3"]
 gpu.main()
 """

@@ -209,8 +209,8 @@ def test_results_elsewhere_are_told_when_there_are_none_here(
         out = called(capsys, command, "../e.yaml", "--set", f"data.root={here / 'd'}")[1]
         assert f"no trial of this experiment is in {here}/sub/runs/e, but there are some in {here}/runs/e" in out
         assert f"call it in {here}, or set runs_root to an absolute path" in out
-    for command in ("why", "clean", "report"):
+    for command in ("why", "clean", "report", "dashboard", "wandb-sync"):
         code, out, told = called(capsys, command, "../e.yaml", "--set", f"data.root={here / 'd'}")
         assert f"there are some in {here}/runs/e" in out + told
-        assert code == (2 if command == "report" else 0)
+        assert code == (0 if command in ("why", "clean") else 2)
     assert list(Path.cwd().iterdir()) == []

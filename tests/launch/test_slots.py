@@ -6,7 +6,7 @@ import pytest
 
 from segsuite.errors import ConfigError
 from segsuite.launch import slots as slots_module
-from segsuite.launch.slots import BYTES_PER_WORKER, Slot, listed_gpus, slots, visible_gpus
+from segsuite.launch.slots import BYTES_PER_WORKER, Slot, listed_gpus, slots, visible_gpus, workers_by_default
 
 LISTING = """\
 GPU 0: NVIDIA A100 (UUID: GPU-aaaa)
@@ -43,7 +43,8 @@ def test_one_worker_has_the_whole_machine() -> None:
 def test_workers_share_the_cores(workers: int, threads: int) -> None:
     found = slots(workers, 1, trials=100)
     assert len(found) == workers
-    assert all(slot.environment() == {"OMP_NUM_THREADS": str(threads)} for slot in found)
+    expected = {"OMP_NUM_THREADS": str(threads), "SEGSUITE_SIDE_BY_SIDE": str(workers)}
+    assert all(slot.environment() == expected for slot in found)
 
 
 @pytest.mark.usefixtures("eight_cores")
@@ -61,12 +62,38 @@ def test_auto_without_a_gpu_is_bounded_by_cores_and_memory(monkeypatch: pytest.M
     assert slots(None, 1, trials=100) == [Slot()]
 
 
+@pytest.mark.usefixtures("eight_cores")
+def test_auto_leaves_room_for_trials_that_want_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots_module, "available_memory", lambda: 100 * BYTES_PER_WORKER)
+    assert len(slots(None, 1, trials=100, threads_each=3)) == 2
+    assert slots(None, 1, trials=100, threads_each=99) == [Slot()]
+
+
+@pytest.mark.usefixtures("eight_cores")
+def test_by_default_trials_run_side_by_side_on_a_cpu_and_one_at_a_time_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slots_module.sys, "platform", "linux")
+    assert workers_by_default(wants_gpu=True) is None
+    assert workers_by_default(wants_gpu=False) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert workers_by_default(wants_gpu=True) == 1
+    assert workers_by_default(wants_gpu=False) is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(slots_module.sys, "platform", "darwin")  # its GPU is found by the trial
+    assert workers_by_default(wants_gpu=True) == 1
+
+
 @pytest.mark.usefixtures("three_gpus")
 def test_auto_is_per_device_trials_on_each_gpu() -> None:
     assert devices(slots(None, 1, trials=100)) == ["GPU-a", "GPU-b", "GPU-c"]
     twice = slots(None, 2, trials=100)
     assert devices(twice) == ["GPU-a", "GPU-b", "GPU-c"] * 2
-    assert twice[0].environment() == {"CUDA_VISIBLE_DEVICES": "GPU-a", "OMP_NUM_THREADS": "1"}
+    assert twice[0].environment() == {
+        "CUDA_VISIBLE_DEVICES": "GPU-a",
+        "OMP_NUM_THREADS": "1",
+        "SEGSUITE_SIDE_BY_SIDE": "6",
+    }
 
 
 @pytest.mark.usefixtures("three_gpus")

@@ -13,6 +13,7 @@ from segsuite.experiment import load
 from segsuite.io import logs, store
 from segsuite.launch import local
 from segsuite.launch.display import Display
+from segsuite.launch.sharing import Sharing
 from segsuite.launch.slots import Slot
 from segsuite.launch.slurm import reconcile
 from segsuite.launch.slurm.profile import Profile
@@ -49,7 +50,7 @@ def test_a_hundred_claims_of_others_are_looked_at_every_two_seconds(
     running: list[Any] = [object()]  # a trial of our own
     asleep: dict[str, float] = {}
     for _ in range(100):  # ten seconds
-        local._fill([Slot()], running, trials, local.Outcome(), Display(Console(quiet=True)), None, asleep)  # type: ignore[arg-type]
+        local._fill(Sharing([Slot()]), running, trials, local.Outcome(), Display(Console(quiet=True)), None, asleep)  # type: ignore[arg-type]
         clock.sleep(local.LOOK_SECONDS)
     assert len(trials) == 100
     assert set(looks.values()) == {5}
@@ -60,7 +61,7 @@ def test_one_that_another_launcher_has_finished_is_counted_when_it_is_seen(tmp_p
     for trial in trials:
         store.RunDirectory(trial.folder).finish(whole_result())
     outcome = local.Outcome()
-    local._fill([Slot()], [], trials, outcome, Display(Console(quiet=True)), None, {})  # type: ignore[arg-type]
+    local._fill(Sharing([Slot()]), [], trials, outcome, Display(Console(quiet=True)), None, {})  # type: ignore[arg-type]
     assert (outcome.finished, trials) == (2, [])
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 LOADED_FIRST = """
-import sys
+import os, sys
 
 if any(word == "segsuite.trial" for word in sys.orig_argv):
     import torch
@@ -13,7 +13,7 @@ if any(word == "segsuite.trial" for word in sys.orig_argv):
     training_step = SegmentationModule.training_step
 
     def without_memory(self, batch, batch_idx):
-        if len(batch["label"]) == 4:
+        if len(batch["label"]) == 4 and (not BESIDE_OTHERS or "SEGSUITE_SIDE_BY_SIDE" in os.environ):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
         return training_step(self, batch, batch_idx)
 
@@ -21,8 +21,9 @@ if any(word == "segsuite.trial" for word in sys.orig_argv):
 """
 
 
-def too_small_for_four(folder: Path) -> Path:
-    """A folder for PYTHONPATH with which a trial's training of four images a batch lacks memory."""
+def too_small_for_four(folder: Path, beside_others: bool = False) -> Path:
+    """A folder for PYTHONPATH with which a trial's training of four images a batch lacks memory, or does so only while
+    its launcher runs others beside it."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(LOADED_FIRST)
+    (folder / "sitecustomize.py").write_text(f"BESIDE_OTHERS = {beside_others}\n{LOADED_FIRST}")
     return folder

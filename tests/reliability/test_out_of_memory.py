@@ -99,3 +99,19 @@ def test_a_local_run_repeats_it_at_once(tmp_path: Path) -> None:
     assert "trained with batches of 2 x 2 instead of 4 x 1 a step" in ran.stdout
     (trial,) = trials_of(path)
     assert trained_with(trial.folder, "result.json")["was"]["batch_size"] == 4
+
+
+@pytest.mark.slow
+def test_a_lack_of_memory_beside_others_changes_no_trial_and_takes_none_down(tmp_path: Path) -> None:
+    """Both lack memory while they run together; each is trained alone, with the batch that was asked for."""
+    path = write_experiment(tmp_path, train__batch_size=4, train__max_steps=2, seeds=[0, 1])
+    hook = too_small_for_four(tmp_path / "hook", beside_others=True)
+    ran = segsuite("run", path, "--workers", "2", "--fresh", env=environment(PYTHONPATH=f"{hook}:{REPOSITORY}"))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "the memory was too small beside other trials; it goes on alone" in ran.stdout
+    for trial in trials_of(path):
+        assert store.state(trial.folder) == "finished"
+        assert not (trial.folder / "smaller_batch.json").exists()
+        manifest = store.read_json(trial.folder / "manifest.json")
+        assert manifest is not None
+        assert manifest["hardware"]["side_by_side"] is None

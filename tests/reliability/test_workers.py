@@ -41,7 +41,8 @@ def overlap(trials: tuple[Trial, ...]) -> int:
 
 def test_two_workers_give_the_results_of_one_and_share_the_cores(tmp_path: Path) -> None:
     alone, together = (write_experiment(tmp_path / name, **FOUR, execution__threads=None) for name in ("a", "b"))
-    one = segsuite("run", alone, env=environment())  # one thread, as each of two workers on two cores
+    # one thread, as each of two workers on two cores
+    one = segsuite("run", alone, "--workers", "1", env=environment())
     two = segsuite("run", together, "--workers", "2", env=free_threads())
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
     assert ", 2 at a time" in two.stdout
@@ -52,6 +53,7 @@ def test_two_workers_give_the_results_of_one_and_share_the_cores(tmp_path: Path)
         manifest = store.read_json(second.folder / "manifest.json")
         assert manifest is not None
         assert manifest["hardware"]["threads"] == share
+        assert manifest["hardware"]["side_by_side"] == 2
         if share == 1:
             assert outcome(first.folder) == outcome(second.folder)
 

@@ -19,7 +19,7 @@ from segsuite.report.figure_files import write_figures
 from tests.report.browser import chromium
 from tests.report.runs import experiment_in, finish
 
-NAMES = {"report.html", "results.csv", "report.json", "table.tex", "table.md", "figures"}
+NAMES = {"report.html", "results.csv", "report.json", "table.tex", "table.md", "figures", ".report-files.json"}
 
 
 @pytest.fixture
@@ -150,9 +150,9 @@ def test_serving_ends_well_with_ctrl_c(experiment: Experiment) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heard) as process:
         try:
             assert process.stdout is not None
-            address = re.match(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+            address = re.match(r"(http://127\.0\.0\.1:\d+/)(\?token=\S{43}) ", process.stdout.readline())
             assert address is not None
-            with urllib.request.urlopen(f"{address[0]}report.json", timeout=60) as answer:
+            with urllib.request.urlopen(f"{address[1]}report.json{address[2]}", timeout=60) as answer:
                 assert json.load(answer)["experiment"] == "made"
             process.send_signal(signal.SIGINT)
             assert process.wait(60) == 0

@@ -1,6 +1,8 @@
 """The files beside the page hold the numbers of the run directories."""
 
 import csv
+import dataclasses
+import io
 import json
 import re
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from segsuite.experiment import Experiment
 from segsuite.io import atomic, store
 from segsuite.report.build import build_report, write_report
-from segsuite.report.export import latex, markdown
+from segsuite.report.export import latex, markdown, results_csv
 from segsuite.stats import compare
 from tests.report.runs import experiment_in, fail, finish
 
@@ -46,6 +48,16 @@ def test_csv_scores_equal_result_json_to_the_last_digit(experiment: Experiment, 
 
 def test_a_cell_is_no_formula_to_a_spreadsheet(experiment: Experiment) -> None:
     assert rows(experiment)[-1]["reason"] == "'=1+1"
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_a_cell_of_the_header_is_no_formula_either(experiment: Experiment, start: str) -> None:
+    gathered = build_report(experiment, with_images=False).material.gathered
+    axis, values = next(iter(gathered.axes.items()))
+    named = dataclasses.replace(gathered, axes={f"{start}1+1": values})
+    header = next(csv.reader(io.StringIO(results_csv(named))))
+    assert f"'{start}1+1" in header
+    assert axis not in header
 
 
 def test_the_json_holds_the_comparisons_of_stats(experiment: Experiment) -> None:

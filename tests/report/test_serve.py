@@ -24,10 +24,12 @@ class Answer(NamedTuple):
 class Site(NamedTuple):
     experiment: Experiment
     port: int
+    token: str
 
-    def get(self, path: str, host: str | None = None, method: str = "GET") -> Answer:
+    def get(self, path: str, host: str | None = None, method: str = "GET", **headers: str) -> Answer:
+        headers = headers or {"Cookie": f"segsuite-{self.port}={self.token}"}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request(method, path, headers={"Host": host or f"127.0.0.1:{self.port}"})
+        connection.request(method, path, headers={"Host": host or f"127.0.0.1:{self.port}", **headers})
         response = connection.getresponse()
         answer = Answer(response.status, response.read().decode(), dict(response.getheaders()))
         connection.close()
@@ -48,7 +50,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     follower = Follower(experiment, experiment.folder / "report")
     threading.Thread(target=serve, args=(follower, 0, ready), daemon=True).start()
     assert known.wait(20)
-    return Site(experiment, int(urllib.parse.urlsplit(told[0]).port or 0))
+    address = urllib.parse.urlsplit(told[0])
+    return Site(experiment, int(address.port or 0), urllib.parse.parse_qs(address.query)["token"][0])
 
 
 def test_the_page_is_served_with_its_policy(site: Site) -> None:
@@ -96,8 +99,17 @@ def test_no_other_path_is_known(site: Site, path: str) -> None:
     assert site.get(path).status == 404
 
 
-def test_another_name_for_this_machine_is_refused(site: Site) -> None:
-    assert site.get("/", host="attacker.example").status == 403
+def test_without_the_token_nothing_of_the_experiment_is_told(site: Site) -> None:
+    for path in ("/", "/version", "/results.csv", "/nothing"):
+        answer = site.get(path, Cookie="other=1")
+        assert (answer.status, answer.text) == (403, "open the address that the terminal shows, with its token\n")
+
+
+def test_the_address_of_the_terminal_shows_the_page_and_leaves_the_cookie(site: Site) -> None:
+    answer = site.get(f"/?token={site.token}", Cookie="")
+    assert answer.status == 200
+    assert "3 of 9 trials finished" in answer.text or "4 of 9 trials finished" in answer.text
+    assert answer.headers["Set-Cookie"] == f"segsuite-{site.port}={site.token}; HttpOnly; SameSite=Strict; Path=/"
 
 
 def test_only_reading_is_possible(site: Site) -> None:

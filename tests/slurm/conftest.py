@@ -10,6 +10,8 @@ from typing import NoReturn
 
 import pytest
 
+from segsuite.launch.slurm import snapshot
+from tests.slurm.checkouts import small_repository
 from tests.slurm.cluster import LOCAL, Cluster
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
@@ -41,6 +43,14 @@ def cluster(running_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.Monkey
     yield running_cluster
     running_cluster.call("scancel", f"--user={running_cluster.user}")
     running_cluster.wait_until_idle()
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small checkout, which is taken for that of the suite."""
+    folder = small_repository(tmp_path / "repository")
+    monkeypatch.setattr(snapshot, "CHECKOUT", folder)
+    return folder
 
 
 def _without_cluster(reason: str) -> NoReturn:

@@ -35,7 +35,7 @@ class Site:
 @pytest.fixture
 def five(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     monkeypatch.setattr(reconcile, "largest_array", lambda: 2)
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     return load(write_experiment(tmp_path, seeds=[0, 1, 2, 3, 4]))
 
 
@@ -70,7 +70,7 @@ def test_a_throttle_counts_what_is_queued_already(five: Experiment, monkeypatch:
     place = Place.of(five)
     table = place.new_table([[five.trials[0].id]])
     queued = Task("77", 0, place.job_name(table, "tiny"), "PENDING", "Priority", "")
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [queued])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [queued])
     site = Site()
     submitted(site, five, monkeypatch, throttle=2)
     assert site.option("dependency") == ["afterany:77", "afterany:101"]

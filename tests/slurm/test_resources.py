@@ -19,7 +19,7 @@ WIDE = "train.optimizer.learning_rate"
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(reconcile, "largest_array", lambda: 100)
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     return write_experiment(tmp_path, compare={WIDE: [1e-3, 2e-3, 3e-3]}, seeds=[0, 1])
 
 

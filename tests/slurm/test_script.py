@@ -169,7 +169,10 @@ def test_the_wait_for_a_table_has_an_end(tmp_path: Path) -> None:
     assert "task 7_0 has no trial in table 5, or no code: waited" in node.log()
 
 
-def test_code_that_a_node_does_not_see_is_a_failure_of_the_trial(tmp_path: Path) -> None:
+def test_code_that_a_node_does_not_see_is_a_failure_of_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     node = Node(tmp_path)
     words = [word if word != str(REPOSITORY) else "/no/code" for word in node.command(node.table(), REPOSITORY)]
     environment = {**node.variables(0, 7), "SEGSUITE_WAIT_SECONDS": "0"}
@@ -204,7 +207,7 @@ def test_the_report_has_modules_prologue_and_container(tmp_path: Path) -> None:
     done = subprocess.run(
         ["bash", *words[script:]], env=environment, capture_output=True, text=True, cwd=tmp_path, check=False
     )
-    assert done.stdout.splitlines() == ["--nv", "python", "-m", "segsuite", "report", "a b.yaml"], done.stderr
+    assert done.stdout.splitlines() == ["--nv", "python", "-P", "-m", "segsuite", "report", "a b.yaml"], done.stderr
     found = (tmp_path / "found").read_text()
     assert "DEMO=loaded" in found
     assert "A=b\n" in found
@@ -212,7 +215,7 @@ def test_the_report_has_modules_prologue_and_container(tmp_path: Path) -> None:
 
 # In the place of python: it begins, then breaks on an import, the trial's and that of what looks at failures.
 WITHOUT_PACKAGES = """#!/bin/bash
-[ "$3" = segsuite.launch.slurm.begun ] && touch "$4"
+[ "${3##*/}" = begun.py ] && touch "$4"
 echo "ModuleNotFoundError: No module named 'cv2'" >&2
 exit 1
 """
@@ -238,7 +241,7 @@ def test_what_a_trial_said_of_its_failure_stays_in_a_container_without_an_enviro
     write_program(
         tmp_path / "python",
         """#!/bin/bash
-[ "$3" = segsuite.launch.slurm.begun ] || exit 0
+[ "${3##*/}" = begun.py ] || exit 0
 touch "$4"
 sleep 0.1
 echo '{"kind": "NonFiniteError", "reason": "the loss became nan in epoch 12", "time": 1}' >"$6/failure.json"

@@ -1,4 +1,4 @@
-"""segsuite.launch.slurm without a cluster: profiles, tables, listings, snapshots, and names that must not execute."""
+"""segsuite.launch.slurm without a cluster: profiles, tables, listings, and names that must not execute."""
 
 import subprocess
 from pathlib import Path
@@ -9,7 +9,7 @@ from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.experiment import load
 from segsuite.io import atomic, store
 from segsuite.launch.freeze import freeze
-from segsuite.launch.slurm import command, reconcile, snapshot
+from segsuite.launch.slurm import command, reconcile
 from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command
 from segsuite.launch.slurm.profile import Profile, read_profile
 from segsuite.launch.slurm.queue import Task
@@ -115,13 +115,14 @@ def test_the_command_is_words_and_holds_what_the_profile_says(tmp_path: Path) ->
         partition="gpu", gres="gpu:a100:1", cpus=2, mem="8G", throttle=7, attempts=3, pack=3,
         modules=("cuda/12",), container=("apptainer", "exec", "a.sif"), options={"nice": 5},
     )  # fmt: skip
-    code = Code(tmp_path / "code", "/usr/bin/python3")
+    code = Code(tmp_path / "code", "/usr/bin/python3", tmp_path / "work")
     assert array_command(Place(tmp_path), "job", "4", 7, profile, code, Layout(nodes=1, devices=1, pack=3)) == [
         "sbatch", "--parsable", "--job-name=job", "--array=0-6%2", f"--output={tmp_path}/slurm/logs/%A_%a.log",
-        "--open-mode=append", "--requeue", "--nodes=1", "--ntasks-per-node=3", "--partition=gpu",
-        "--gres=gpu:a100:1", "--cpus-per-task=2", "--mem=8G", "--time=04:00:00", "--signal=USR1@180", "--nice=5",
-        f"{tmp_path}/code/slurm/trial.sbatch", str(tmp_path), "4", f"{tmp_path}/code", "/usr/bin/python3", "3", "1",
-        "--module", "cuda/12", "--", "apptainer", "exec", "a.sif",
+        f"--chdir={tmp_path}/work", "--open-mode=append", "--requeue", "--nodes=1", "--ntasks-per-node=3",
+        "--partition=gpu", "--gres=gpu:a100:1", "--cpus-per-task=2", "--mem=8G", "--time=04:00:00",
+        "--signal=USR1@180", "--nice=5",
+        f"{tmp_path}/code/slurm/trial.sbatch", str(tmp_path), "4", f"{tmp_path}/code", "/usr/bin/python3",
+        f"{tmp_path}/work", "3", "1", "--module", "cuda/12", "--", "apptainer", "exec", "a.sif",
     ]  # fmt: skip
 
 
@@ -169,7 +170,7 @@ def test_what_failed_in_a_job_that_goes_on_with_others_is_to_be_submitted(tmp_pa
 
 def test_trials_of_equal_devices_share_arrays_and_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "largest_array", lambda: 2)
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     path = write_experiment(tmp_path, seeds=[0, 1, 2, 3, 4], execution__devices=2)
     alone = reconcile.submit(load(path), Profile(), [], dry_run=True)
     assert [command[3] for command in alone.commands[:-1]] == ["--array=0-1", "--array=0-1", "--array=0-0"]
@@ -189,7 +190,7 @@ def test_trials_of_equal_devices_share_arrays_and_packs(tmp_path: Path, monkeypa
 def test_devices_that_do_not_fit_the_profile_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, object], profile: Profile, message: str
 ) -> None:
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     with pytest.raises(ConfigError, match=message):
         reconcile.submit(load(write_experiment(tmp_path, **settings)), profile, [], dry_run=True)
 
@@ -219,79 +220,21 @@ def test_the_script_hands_on_each_word_as_it_is(word: str, tmp_path: Path) -> No
         "PATH": f"{srun.parent}:/usr/bin:/bin", "SLURM_ARRAY_JOB_ID": "1", "SLURM_ARRAY_TASK_ID": "0",
         "SLURM_JOB_ID": "1", "SLURM_JOB_NUM_NODES": "1",
     }  # fmt: skip
-    words = [str(place.folder), "1", str(REPOSITORY), "python", "10", "1", "--", "exec", word]
+    words = [str(place.folder), "1", str(REPOSITORY), "python", str(tmp_path), "10", "1", "--", "exec", word]
     script = REPOSITORY / "slurm" / "trial.sbatch"
     done = subprocess.run(["bash", script, *words], env=environment, cwd=tmp_path, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     found = (tmp_path / "words").read_text().split("\0")[:-1]
     run = str(place.folder / trial)
-    begun = ["-m", "segsuite.launch.slurm.begun", f"{run}/begun", "segsuite.trial", run]
+    begun = ["-P", str(REPOSITORY / "segsuite/launch/slurm/begun.py"), f"{run}/begun", "segsuite.trial", run]
     assert found[-9:] == ["exec", word, "python", "-u", *begun]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["an experiment", "programs", "words"]
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
-        monkeypatch.setenv(name, "test")
-    (folder / ".gitignore").write_text("runs/\n")
-    (folder / "a.py").write_text("one\n")
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
-        subprocess.run(["git", "-C", folder, *words], check=True)
-    monkeypatch.setattr(snapshot, "CHECKOUT", folder)
-    return folder
-
-
-def test_a_snapshot_has_edits_and_new_files_and_not_what_git_ignores(repository: Path) -> None:
-    (repository / "a.py").write_text("two\n")
-    (repository / "b.py").write_text("new\n")
-    (repository / "runs").mkdir()
-    (repository / "runs" / "big").write_text("x")
-    made = snapshot.snapshot(repository / "runs" / "code")
-    assert sorted(path.name for path in made.iterdir()) == [".gitignore", "a.py", "b.py", "snapshot.json"]
-    assert (made / "a.py").read_text() == "two\n"
-    status = subprocess.run(["git", "-C", repository, "status", "--short"], capture_output=True, text=True, check=True)
-    assert status.stdout == " M a.py\n?? b.py\n"
-
-
-def test_a_snapshot_is_made_once_for_each_state(repository: Path) -> None:
-    folder = repository / "runs" / "code"
-    first = snapshot.snapshot(folder)
-    assert snapshot.snapshot(folder) == first
-    (repository / "a.py").write_text("two\n")
-    second = snapshot.snapshot(folder)
-    assert second != first
-    assert (first / "a.py").read_text() == "one\n"
-    assert sorted(folder.iterdir()) == sorted([first, second])
-
-
-def test_a_snapshot_knows_its_commit_and_whether_files_differ_from_it(repository: Path) -> None:
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", repository, *words], capture_output=True, text=True, check=True).stdout
-
-    def recorded() -> dict[str, object] | None:
-        return store.read_json(snapshot.snapshot(repository / "runs" / "code") / "snapshot.json")
-
-    first = git("rev-parse", "HEAD").strip()
-    assert recorded() == {"commit": first, "dirty": False}
-    (repository / "new.py").write_text("x\n")
-    assert recorded() == {"commit": first, "dirty": True}
-    git("add", ".")
-    git("commit", "-qm", "second")
-    assert recorded() == {"commit": git("rev-parse", "HEAD").strip(), "dirty": False}
-
-
-def test_an_installed_package_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "CHECKOUT", tmp_path)
-    assert snapshot.snapshot(tmp_path / "code") == tmp_path
 
 
 def test_ten_thousand_trials_are_at_most_twenty_calls_of_sbatch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconcile, "live_tasks", lambda prefix: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
     monkeypatch.setattr(reconcile, "largest_array", lambda: 1001)
     experiment = load(write_experiment(tmp_path, seeds=list(range(10_000))))
     found = submit(experiment, Profile(), ["report"], dry_run=True)

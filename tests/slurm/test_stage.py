@@ -1,5 +1,6 @@
 """Data staged to a node's own disk: once, and only what was submitted."""
 
+import hashlib
 import os
 import subprocess
 import tarfile
@@ -34,10 +35,60 @@ def test_trials_find_the_data_on_the_nodes_disk_which_unpacks_them_once(archive:
     staged = Path(node.environment(node.trials[0])["SEGSUITE_STAGED"])
     assert staged.parent == tmp_path / "disk" / "data"
     assert (staged / "camvid" / "a.txt").read_text() == "one"
-    (staged / "camvid" / "a.txt").write_text("not unpacked again")
+    before = (staged / "camvid" / "a.txt").stat()
     assert node.run(table, 1, LOCAL=str(tmp_path / "disk")) == 0
     assert Path(node.environment(node.trials[1])["SEGSUITE_STAGED"]) == staged
-    assert (staged / "camvid" / "a.txt").read_text() == "not unpacked again"
+    assert (staged / "camvid" / "a.txt").stat().st_ino == before.st_ino  # not unpacked again
+
+
+@pytest.mark.parametrize("kind", ["changed", "added", "removed"])
+def test_data_on_the_nodes_disk_that_are_not_what_was_unpacked_are_refused(
+    kind: str, archive: Path, tmp_path: Path
+) -> None:
+    node = Node(tmp_path / "e", {"stage": {"archive": str(archive), "to": str(tmp_path / "disk")}}, trials=2)
+    table = node.table()
+    assert node.run(table, 0) == 0, node.log()
+    staged = Path(node.environment(node.trials[0])["SEGSUITE_STAGED"])
+    image = staged / "camvid" / "a.txt"
+    change = {
+        "changed": lambda: image.write_text("two"),
+        "added": lambda: image.with_name("b.txt").touch(),
+        "removed": image.unlink,
+    }
+    change[kind]()
+    assert node.run(table, 1) == 1
+    found = cause(node.trials[1].folder)
+    assert f"stage: {staged} is not what was unpacked: look at who made it, and remove it on node" in found.reason
+
+
+def test_only_its_owner_sees_what_is_unpacked_whatever_the_archive_says(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "camvid" / "a.txt").chmod(0o666)
+    pack(tmp_path, "one")
+    node = Node(tmp_path / "e", {"stage": {"archive": str(archive), "to": str(tmp_path / "disk")}})
+    assert node.run(node.table()) == 0, node.log()
+    staged = Path(node.environment(node.trials[0])["SEGSUITE_STAGED"])
+    assert staged.stat().st_mode & 0o777 == 0o700
+    assert (staged / "camvid" / "a.txt").stat().st_mode & 0o022 == 0
+
+
+@pytest.mark.parametrize("suffix", ["", ".lock"])
+def test_a_name_that_somebody_else_has_made_on_a_shared_disk_is_not_followed(
+    suffix: str, archive: Path, tmp_path: Path
+) -> None:
+    node = Node(tmp_path / "e", {"stage": {"archive": str(archive), "to": str(tmp_path / "disk")}})
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    name = tmp_path / "disk" / f"segsuite-{os.getuid()}-{digest[:20]}{suffix}"
+    name.parent.mkdir()
+    mine = tmp_path / "mine"
+    if suffix:
+        mine.write_text("precious")
+    else:
+        mine.mkdir()
+        (mine / ".complete").touch()
+    name.symlink_to(mine)
+    assert node.run(node.table()) == 1
+    assert f"stage: {name} is not a file or folder of" in cause(node.trials[0].folder).reason
+    assert not suffix or mine.read_text() == "precious"
 
 
 def test_jobs_that_begin_together_unpack_once(archive: Path, tmp_path: Path) -> None:

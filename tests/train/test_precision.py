@@ -77,3 +77,16 @@ def test_peak_memory_is_in_bytes() -> None:
     assert peak is not None
     assert 50e6 < peak < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert precision.peak_memory_bytes("mps") is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed"),
+    [("", True), ("AVX512_CORE_AMX", True), ("avx512_core_bf16", True), ("AVX512_CORE", False), ("AVX2", False)],
+)
+def test_bf16_is_not_chosen_where_the_library_of_convolutions_may_not_use_it(
+    limit: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True, "l2": 7}, raising=False)
+    assert precision.cpu_multiplies_bf16() == allowed
+    assert not precision.cpu_has_amx()

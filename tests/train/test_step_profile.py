@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 
 from segsuite.datasets.loader import Samples, evaluation_loader, training_loader
@@ -41,15 +42,23 @@ class SlowImages(Noise):
         return super().read(index)
 
 
-@pytest.mark.parametrize("slow", ["loss", "backward", "data"])
+class SlowLogging(Callback):
+    """Someone who watches, and takes a while."""
+
+    def on_train_batch_end(self, *_: object) -> None:
+        time.sleep(SLOW)
+
+
+@pytest.mark.parametrize("slow", ["loss", "backward", "data", "logging"])
 def test_a_slow_part_is_found_and_the_parts_are_the_step(slow: str, tmp_path: Path) -> None:
     data = SlowImages(16) if slow == "data" else Noise(16)
-    loss = build_loss("cross_entropy") if slow == "data" else Slow(slow == "loss")
+    loss = Slow(slow == "loss") if slow in ("loss", "backward") else build_loss("cross_entropy")
+    watching = [SlowLogging()] if slow == "logging" else []
     trained = module(train_settings(epochs=1), loss=loss, images=16)
     profile = StepProfile(2)
     fit_or_resume(
         *(trained, training_loader(Samples(data), range(16), 2, 0), evaluation_loader(Samples(data), range(2), 2, 0)),
-        *(RunDirectory(tmp_path), "cpu", "fp32", 100.0, StopRequest(), lambda event: None, [profile]),
+        *(RunDirectory(tmp_path), "cpu", "fp32", 100.0, StopRequest(), lambda event: None, [*watching, profile]),
     )
     assert profile.steps == 6
     assert set(profile.seconds) == set(PARTS)

@@ -29,7 +29,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (gone,) = trials_of(write_experiment(tmp_path, train__epochs=7))
     checkpoint(RunDirectory(freeze(gone)).last_checkpoint)
     (tmp_path / "cache" / "segsuite" / "decoded").mkdir(parents=True)
-    (tmp_path / "cache" / "segsuite" / "decoded" / "images").write_bytes(bytes(1000))
+    (tmp_path / "cache" / "segsuite" / "decoded" / f"{'a1' * 16}.decoded").write_bytes(bytes(1000))
     path = write_experiment(tmp_path, seeds=[0, 1], execution__keep="weights")
     finished, begun = (RunDirectory(freeze(trial)) for trial in trials_of(path))
     for run in (finished, begun):
@@ -70,7 +70,7 @@ def test_old_trials_and_caches_go_where_it_is_wished(path: Path, tmp_path: Path)
     assert main(["clean", str(path), "--old", "--caches", "--yes"]) == 0
     assert not list(gone.glob("checkpoints/*"))
     assert (gone / "trial.yaml").exists()
-    assert not (tmp_path / "cache" / "segsuite" / "decoded" / "images").exists()
+    assert not (tmp_path / "cache" / "segsuite" / "decoded" / f"{'a1' * 16}.decoded").exists()
 
 
 def test_what_is_to_be_kept_is_kept(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

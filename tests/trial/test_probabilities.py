@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segsuite.io.atomic import finite
+from segsuite.io.numbers import finite
 from segsuite.io.store import read_json
 from segsuite.metrics.calibration import calibration_summary
 from segsuite.metrics.curves import ranking_summary

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segsuite.errors import plural
-from segsuite.io import atomic, claims
+from segsuite.io import atomic, claims, disk_errors, users
+from segsuite.io.imports import without_working_folder
 from segsuite.io.numbers import significant
 from segsuite.launch.doctor import Check, ok, problem, warning
+from segsuite.launch.doctor.features import features
 from segsuite.launch.doctor.neighbour import LENGTH, NAMES, see, win
 
 WRITTEN_BYTES, READ_SECONDS = 64 * 2**20, 1.0
@@ -39,12 +41,14 @@ def check_folder(folder: Path, trials: int = 1) -> Iterator[Check]:
     try:
         probe = Path(tempfile.mkdtemp(dir=there, prefix=".doctor-"))
     except OSError as error:
-        yield problem("runs folder", f"{there}: {error.strerror}", "choose another: --set runs_root=FOLDER")
+        whose = f"; it is {users.owner(there)}'s" if error.errno in disk_errors.FORBIDDEN else ""
+        yield problem("runs folder", f"{there}: {error.strerror}{whose}", "choose another: --set runs_root=FOLDER")
         return
     try:
         yield ok("runs folder", f"{folder.absolute()} ({file_system(there)})")
         yield _space(there, folder, trials)
         yield from _speed(probe)
+        yield from features(probe)
         yield from _neighbours(probe)
     except OSError as error:
         yield problem("runs folder", f"{there}: {error}", "choose another: --set runs_root=FOLDER")
@@ -110,7 +114,8 @@ def _neighbours(probe: Path) -> Iterator[Check]:
     words = [sys.executable, "-m", "segsuite.launch.doctor.neighbour", str(probe)]
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C in the terminal reaches only this process; the other one ends with its input.
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, bufsize=0, start_new_session=True) as other:
+    environment = without_working_folder(os.environ)
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, bufsize=0, env=environment, start_new_session=True) as other:
 
         def ask(what: str) -> None:
             assert other.stdin is not None

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from segsuite.encoders.weight_files import named_file
+from segsuite.encoders.weight_files import named_file, unpinned
 from segsuite.errors import ConfigError, DataError, plural
 from segsuite.experiment import Experiment
 from segsuite.io import wandb_environment
@@ -38,7 +38,7 @@ def _weights(experiment: Experiment) -> Iterator[Check]:
             file = named_file(weights)
             if file is not None:
                 yield ok("weights", str(file))
-    encoders = sorted(str(encoder) for encoder, weights in wanted if encoder and weights == "imagenet")
+    encoders = sorted(str(encoder) for encoder, weights in wanted if encoder and unpinned(weights)[0] == "imagenet")
     if not encoders:
         return
     found, said = answer_of([sys.executable, "-m", "segsuite.encoders.present", *encoders])

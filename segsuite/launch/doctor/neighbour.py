@@ -37,6 +37,8 @@ def lock(folder: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:  # a file system that locks nothing
+        return True
     finally:
         os.close(descriptor)
     return True

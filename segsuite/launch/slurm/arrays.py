@@ -9,7 +9,7 @@ import functools
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsuite.errors import ConfigError, SegsuiteError, plural
@@ -86,10 +86,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Code:
-    """What trials are run with."""
+    """What trials are run with, and where: in the folder that relative paths begin at."""
 
     folder: Path
     python: str
+    work: Path = field(default_factory=Path.cwd)
 
     @property
     def script(self) -> Path:
@@ -144,6 +145,7 @@ def array_command(
         f"--job-name={job_name}",
         f"--array=0-{size - 1}{throttle}",
         f"--output={in_pattern(place.logs)}/%A_%a.log",
+        f"--chdir={code.work}",
         "--open-mode=append",  # or a requeued trial loses the log of its first attempt
         "--requeue",
         *([f"--dependency=afterany:{':'.join(after)}"] if after else []),
@@ -151,7 +153,8 @@ def array_command(
         f"--ntasks-per-node={layout.devices * layout.pack}",
         *profile.sbatch_options(),
         str(code.script),
-        *(str(place.folder), table, str(code.folder), code.python, str(profile.attempts), str(layout.devices)),
+        *(str(place.folder), table, str(code.folder), code.python, str(code.work)),
+        *(str(profile.attempts), str(layout.devices)),
         *profile.site_words(with_data=True),
     ]
 
@@ -167,10 +170,11 @@ def report_command(
         f"--dependency=afterany:{':'.join(jobs)}",
         "--kill-on-invalid-dep=yes",
         f"--output={in_pattern(place.logs)}/report-%j.log",
+        f"--chdir={code.work}",
         *profile.report_options(),
         "--time=00:30:00",
         str(code.folder / "slurm" / "report.sbatch"),
-        *(str(code.folder), code.python, str(len(arguments)), *arguments),
+        *(str(code.folder), code.python, str(code.work), str(len(arguments)), *arguments),
         *profile.site_words(),
     ]
 

@@ -2,13 +2,12 @@
 that was killed leaves no word itself, and would else be told to have lost its node."""
 
 import contextlib
-import getpass
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from segsuite.io import atomic, store
+from segsuite.io import atomic, store, users
 from segsuite.launch.slurm.arrays import Place
 from segsuite.launch.slurm.queue import Task
 
@@ -27,9 +26,7 @@ class Cancelled:
 
 def record(place: Place, tasks: Sequence[Task]) -> None:
     """Adds the trials of `tasks`, which are being cancelled now."""
-    new = {
-        trial: Cancelled(task.id, time.time(), getpass.getuser()) for task in tasks for trial in place.trials_of(task)
-    }
+    new = {trial: Cancelled(task.id, time.time(), users.name()) for task in tasks for trial in place.trials_of(task)}
     if new:
         kept = read(place.folder) | new
         atomic.write_json(_file(place.folder), {trial: asdict(one) for trial, one in kept.items()})

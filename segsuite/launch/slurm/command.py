@@ -6,7 +6,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import segsuite
 from segsuite.errors import ConfigError, SegsuiteError
+
+CHECKOUT = Path(segsuite.__file__).resolve().parents[1]
+"""The code that this process runs."""
 
 # Of the job that this process may itself run in (a notebook on a node): `SLURM_CPU_BIND` of it made every trial of
 # somebody three times slower. SLURM_CONF and SLURM_CLUSTERS say which cluster is meant.
@@ -48,6 +52,19 @@ def clean(environment: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in environment.items() if stays(key)}
 
 
+def without_folder(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment with that folder taken out of PYTHONPATH: the copy of the code takes its place in a job.
+
+    >>> without_folder({"PYTHONPATH": "/a:/checkout/:/b"}, Path("/checkout"))
+    {'PYTHONPATH': '/a:/b'}
+    """
+    named = environment.get("PYTHONPATH", "").split(os.pathsep)
+    left = [place for place in named if place and Path(place).resolve() != folder]
+    return {key: value for key, value in environment.items() if key != "PYTHONPATH"} | (
+        {"PYTHONPATH": os.pathsep.join(left)} if left else {}
+    )
+
+
 def _without_configuration(program: str) -> NoCluster:
     found = os.environ.get("SLURM_CONF")
     why = f"SLURM_CONF is {found}" if found else "SLURM_CONF is not set"
@@ -61,9 +78,10 @@ def call(words: Sequence[str], seconds: float = SECONDS, errors: bool = False) -
     configuration = os.environ.get("SLURM_CONF")
     if configuration and not Path(configuration).exists():  # its programs would look for it for a minute
         raise _without_configuration(words[0])
+    environment = without_folder(clean(os.environ), CHECKOUT)
     try:
         done = subprocess.run(
-            list(words), capture_output=True, text=True, timeout=seconds, env=clean(os.environ), check=False
+            list(words), capture_output=True, text=True, timeout=seconds, env=environment, check=False
         )
     except FileNotFoundError:
         advice = "run this on a login node of the cluster, or without --on slurm"

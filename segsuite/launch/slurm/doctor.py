@@ -1,6 +1,5 @@
 """Whether a site will take an experiment's jobs: its programs, limits and partitions, and the folder of the runs."""
 
-import getpass
 import re
 import shutil
 import time
@@ -8,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segsuite.errors import SegsuiteError, plural
+from segsuite.io import users
 from segsuite.launch.doctor import Check, ok, problem, warning
 from segsuite.launch.doctor.folder import file_system, is_shared
 from segsuite.launch.slurm import estimate
@@ -36,7 +36,7 @@ def check_site(
     begun = time.monotonic()
     try:
         config = settings(call(["scontrol", "show", "config"], PATIENCE_SECONDS))
-        call(["squeue", "--noheader", f"--user={getpass.getuser()}"], PATIENCE_SECONDS)
+        call(["squeue", "--noheader", f"--user={users.name()}"], PATIENCE_SECONDS)
         partitions = records(call(["scontrol", "show", "partition", "--oneliner"], PATIENCE_SECONDS))
         resources = call(["sinfo", "--noheader", "--format=%R|%G"], PATIENCE_SECONDS)
     except SegsuiteError as error:
@@ -140,7 +140,7 @@ def _account(profile: Profile, config: Mapping[str, str]) -> Iterator[Check]:
     if not (profile.account or profile.qos) or "slurmdbd" not in config.get("AccountingStorageType", ""):
         return
     try:
-        words = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", f"user={getpass.getuser()}"]
+        words = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", f"user={users.name()}"]
         rows = [line.split("|") for line in call([*words, "format=Account,QOS"], PATIENCE_SECONDS).splitlines()]
     except SegsuiteError as error:
         yield warning("account", f"not known: {error.what}", "sbatch will say whether it takes them")

@@ -111,7 +111,7 @@ def _waiting(place: Place) -> tuple[list[Task], list[Task]]:
     Without slurm/held.json nothing of ours is held, and nobody is asked."""
     if read(place.folder) is None:
         return [], []
-    tasks = live_tasks(place.job_prefix)
+    tasks = live_tasks(place.job_prefix, place.folder)
     waiting = [task for task in tasks if not task.is_running and place.trials_of(task)]
     if not any(task.is_held for task in waiting):
         _file(place.folder).unlink(missing_ok=True)  # somebody has released or cancelled them

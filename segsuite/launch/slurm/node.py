@@ -1,6 +1,6 @@
 """What a compute node sees: a short job that looks at the folder of the runs, its clock, its Python and its GPUs.
 
-`python -m segsuite.launch.slurm.node FOLDER` is the job; it answers with FOLDER/answer.json.
+`python -m segsuite.launch.slurm.node FOLDER CODE` is the job; it answers with FOLDER/answer.json.
 """
 
 import platform
@@ -19,6 +19,7 @@ from segsuite.launch.doctor.folder import clock, held, locks
 from segsuite.launch.doctor.machine import PROGRAM, answer_of
 from segsuite.launch.doctor.neighbour import lock, see
 from segsuite.launch.slurm.arrays import Code, in_pattern
+from segsuite.launch.slurm.begun import ADVICE, found_elsewhere
 from segsuite.launch.slurm.command import call
 from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task, live_tasks
@@ -28,11 +29,13 @@ LOOK_SECONDS, ASK_SECONDS = 0.5, 10.0
 NAME = "segsuite-doctor"
 
 
-def main(folder: Path) -> None:
-    """The job's part."""
+def main(folder: Path, code: Path) -> None:
+    """The job's part. `code`: the folder that segsuite is to be imported from."""
     torch, said = answer_of([sys.executable, "-c", PROGRAM])
+    other = found_elsewhere(code)
     answer = {**see(folder), "locked": not lock(folder), "host": platform.node(), "torch": torch, "said": said}
-    atomic.write_json(folder / "answer.json", answer | {"python": platform.python_version()})
+    answer |= {"python": platform.python_version(), "other_code": None if other is None else str(other)}
+    atomic.write_json(folder / "answer.json", answer)
 
 
 def check_node(profile: Profile, folder: Path, code: Code, wants_gpu: bool) -> Iterator[Check]:
@@ -43,7 +46,7 @@ def check_node(profile: Profile, folder: Path, code: Code, wants_gpu: bool) -> I
         probe.chmod(0o755)
         (probe / "mark").write_text(probe.name)
         with held(probe):
-            job = call(_command(profile, probe, code)).strip().partition(";")[0]
+            job = call(node_command(profile, probe, code)).strip().partition(";")[0]
             try:
                 answer = _wait(probe, job)
             except KeyboardInterrupt:
@@ -53,27 +56,29 @@ def check_node(profile: Profile, folder: Path, code: Code, wants_gpu: bool) -> I
             yield _without_answer(probe, job)
             return
         _let_end(job)
-        yield from _seen(answer, probe, profile.gpus > 0 and wants_gpu)
+        yield from seen(answer, probe, profile.gpus > 0 and wants_gpu, code)
     except SegsuiteError as error:
         yield problem("node", error.what, error.advice)
     finally:
         shutil.rmtree(probe, ignore_errors=True)
 
 
-def _command(profile: Profile, probe: Path, code: Code) -> list[str]:
+def node_command(profile: Profile, probe: Path, code: Code) -> list[str]:
+    """The sbatch command of the job that looks from a node and answers in the folder `probe`."""
     options = [option for option in profile.sbatch_options() if not option.startswith(("--time=", "--signal="))]
     return [
         "sbatch",
         "--parsable",
         f"--job-name={NAME}",
         f"--output={in_pattern(probe)}/log.txt",
+        f"--chdir={code.work}",
         "--time=5",
         "--no-requeue",
         "--nodes=1",
         "--ntasks-per-node=1",
         *options,
         str(code.folder / "slurm" / "node.sbatch"),
-        *(str(code.folder), code.python, str(probe)),
+        *(str(code.folder), code.python, str(code.work), str(probe)),
         *profile.site_words(),
     ]
 
@@ -121,12 +126,15 @@ def _without_answer(probe: Path, job: str) -> Check:
     )
 
 
-def _seen(answer: dict[str, Any], probe: Path, wants_gpu: bool) -> Iterator[Check]:
+def seen(answer: dict[str, Any], probe: Path, wants_gpu: bool, code: Code) -> Iterator[Check]:
+    """What a node's answer means."""
     host = f"node {answer['host']}"
     if answer["mark"] == probe.name:
         yield ok(host, f"sees {probe.parent}, Python {answer['python']}")
     else:
         yield problem(host, f"does not see what is written here to {probe.parent}", "let runs lie on a shared folder")
+    if (other := answer.get("other_code")) is not None:
+        yield problem(f"{host}, code", f"Python imports segsuite from {other}, and not from {code.folder}", ADVICE)
     yield locks(bool(answer["locked"]), f"{host}, locks")
     yield clock(float(answer["skew"]), f"{host}, clock")
     torch = answer["torch"]
@@ -140,4 +148,4 @@ def _seen(answer: dict[str, Any], probe: Path, wants_gpu: bool) -> Iterator[Chec
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

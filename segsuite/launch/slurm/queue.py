@@ -2,11 +2,11 @@
 
 import contextlib
 import functools
-import getpass
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsuite.io import users
 from segsuite.launch.slurm.asking import Answer, ask
 from segsuite.launch.slurm.command import SECONDS, call
 from segsuite.launch.slurm.profile import seconds
@@ -92,19 +92,26 @@ class Task:
         return next((words for word, words in REASONS if plain.startswith(word)), plain)
 
 
-def live_tasks(prefix: str) -> list[Task]:
-    """The tasks of this user's jobs whose name starts with `prefix` and that have not ended, in one call of squeue."""
-    return tasks_in(listing(prefix, getpass.getuser()))
+def live_tasks(prefix: str, folder: Path | None = None) -> list[Task]:
+    """The tasks of jobs whose name starts with `prefix` and that have not ended, in one call of squeue: of this user,
+    and of all who have submitted from the experiment's `folder`."""
+    return tasks_in(listing(prefix, submitters(folder)))
+
+
+def submitters(folder: Path | None) -> str:
+    """Who has submitted tasks of the experiment in `folder`, and this user, with commas: what others have queued is
+    not to be queued again."""
+    found = {users.name()}
+    for table in (folder / "slurm" / "tables").glob("*.txt") if folder is not None else ():
+        with contextlib.suppress(OSError):
+            found.add(users.owner(table))
+    return ",".join(sorted(found))
 
 
 def look(folder: Path, prefix: str) -> Answer:
     """The listing for those who only look at the experiment in `folder`: squeue is asked at most every 30 s by all of
     them together, for the jobs of whoever submitted it."""
-    try:
-        owner = (folder / "slurm").owner()
-    except KeyError:  # a number without a name
-        owner = getpass.getuser()
-    question = functools.partial(listing, prefix, owner, PATIENCE_SECONDS)
+    question = functools.partial(listing, prefix, submitters(folder), PATIENCE_SECONDS)
     return ask(_kept(folder), "squeue", question, EVERY_SECONDS, LONGEST_SECONDS)
 
 
@@ -117,10 +124,10 @@ def _kept(folder: Path) -> Path:
     return folder / "slurm" / "squeue.json"
 
 
-def listing(prefix: str, user: str, patience: float = SECONDS) -> str:
-    """What squeue says of the jobs of `user` whose name starts with `prefix`, a line each. Raises SegsuiteError when
-    it refuses, or gives no answer for `patience` seconds."""
-    words = ["squeue", "--noheader", "--array", "--states=all", f"--user={user}", f"--format={FORMAT}"]
+def listing(prefix: str, of: str, patience: float = SECONDS) -> str:
+    """What squeue says of jobs whose name starts with `prefix`, a line each, of the users `of`, with commas. Raises
+    SegsuiteError when it refuses, or gives no answer for `patience` seconds."""
+    words = ["squeue", "--noheader", "--array", "--states=all", f"--user={of}", f"--format={FORMAT}"]
     said = call(words, patience)
     return "".join(f"{line}\n" for line in said.splitlines() if line.partition("|")[2].startswith(prefix))
 

@@ -25,10 +25,10 @@ from segsuite.launch.slurm.arrays import (
     largest_array,
     report_command,
 )
-from segsuite.launch.slurm.command import call
+from segsuite.launch.slurm.command import CHECKOUT, call
 from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.slurm.queue import Task, forget_look, live_tasks
-from segsuite.launch.slurm.snapshot import CHECKOUT, snapshot
+from segsuite.launch.slurm.snapshot import snapshot
 
 LOCK_SECONDS = 120.0
 LOOK_SECONDS = 0.2
@@ -114,20 +114,21 @@ def submit(
     live_code: bool = False,
     only: Collection[str] | None = None,
     without_cluster: bool = False,
+    untracked: str | None = None,
 ) -> Submission:
     """Submits what has no result and that nobody runs or has queued, of the trials with the ids `only` (None: of all),
     and a report after it.
 
     `report_arguments` are those of `segsuite` that write the report. A dry run asks SLURM, but writes and submits
     nothing; with `without_cluster` it goes on where SLURM gives no answer, as if nothing were queued. One launcher at a
-    time decides: a second one waits for it, and then finds nothing left to submit.
+    time decides: a second one waits for it, and then finds nothing left to submit. `untracked`: see `code_of`.
     """
     place = Place.of(experiment)
     place.check()
     if dry_run:
         unasked, tasks = None, list[Task]()
         try:
-            tasks = live_tasks(place.job_prefix)
+            tasks = live_tasks(place.job_prefix, place.folder)
         except SegsuiteError as error:
             if not without_cluster:
                 raise
@@ -142,13 +143,13 @@ def submit(
         planned.unasked = unasked
         return planned
     with _alone(place):
-        found = difference(experiment, live_tasks(place.job_prefix), only)
+        found = difference(experiment, live_tasks(place.job_prefix, place.folder), only)
         if not found.missing:
             return Submission(found)
         for trial in found.missing:
             if store.state(trial.folder) == "damaged":  # else the job would take it for finished
                 atomic.set_aside(trial.folder / results.NAME)
-        code = _code(CHECKOUT if live_code else snapshot(place.code), profile)
+        code = _code(CHECKOUT if live_code else snapshot(place.code, untracked), profile)
         atomic.make_folder(place.logs)  # SLURM makes none: the job would fail without a log
         try:
             return _submit(experiment, found, profile, code, report_arguments, partial(_write_down, place), _sbatch)

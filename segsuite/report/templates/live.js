@@ -8,7 +8,12 @@
   const shown = document.body.dataset.version;
   const ask = async () => {
     try {
-      const version = await (await fetch("/version", { cache: "no-store" })).text();
+      const answer = await fetch("/version", { cache: "no-store" });
+      if (!answer.ok) {
+        note.textContent = `not live: ${await answer.text()}`;
+        return;
+      }
+      const version = await answer.text();
       note.textContent = "live";
       // Not while somebody looks at an enlarged picture: the next question comes soon.
       if (version !== shown && !document.querySelector("dialog[open]")) location.reload();
