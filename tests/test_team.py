@@ -23,6 +23,7 @@ from segsuite.launch.slurm.queue import submitters
 from segsuite.launch.status import Status
 from tests.reliability.trials import REPOSITORY, environment, segsuite, trials_of, write_experiment
 from tests.report.runs import experiment_in, finish
+from tests.results import whole_result
 
 ROOT = os.geteuid() == 0
 GROUP, STRANGER = 4711, 65534
@@ -165,7 +166,7 @@ def of_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             path = write_experiment(folder, seeds=[0, 1, 2])
             failed, finished, _ = trials_of(path)
             store.record_failure(freeze(failed), "Died", "of old age")
-            atomic.write_json(freeze(finished) / "result.json", {})
+            atomic.write_json(freeze(finished) / "result.json", whole_result())
             atomic.write_bytes(finished.folder.with_name("0123456789ab") / "checkpoints" / "last.ckpt", b"0")
             text = (finished.folder / "trial.yaml").read_text().replace(finished.id, "0123456789ab")
             atomic.write_text(finished.folder.with_name("0123456789ab") / "trial.yaml", text)
