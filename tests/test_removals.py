@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # File -> function, or line of a shell script -> what it may touch; nothing else, and never what a link leads to.
 MAY_TOUCH: dict[str, dict[str, str]] = {
-    "segsuite/cli.py": {"_open_streams": "nothing: standard output and error"},
+    "segsuite/cli.py": {"_open_streams": "no file: the place of a stream that was closed"},
     "segsuite/datasets/audit.py": {
         "audit_cached": "audit-FINGERPRINT-SPLIT.json in the folder given",
     },
@@ -48,15 +48,16 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "write_text": "as write_with",
         "write_json": "as write_with",
         "duplicate.link": "as write_with",
-        "set_aside": "the damaged file that its caller names: it gets a name beside it that there is not yet",
-        "append_line.append": "the line that it has begun itself, when the disk is full",
-        "_remove": "its caller's own temporary file",
+        "set_aside": "a damaged file that its caller names: it becomes NAME.damaged, which is never one that is there",
+        "append_line.append": "the half line that it has just written itself",
+        "_remove": "a temporary file that its caller has just made",
         "remove": "the file or link that its caller names, never what a link leads to",
         "take_away": "the claim that its caller names",
         "put_back": "what take_away took",
         "remove_stale_temporaries": "files named .NAME.16HEX.tmp, as _temporary names them; no link, no folder",
         "put_in_place": "the folder that its caller has just made; never the one that is there",
     },
+    "segsuite/io/logs.py": {"bound": "the middle of log.txt of a run directory"},
     "segsuite/io/claims.py": {
         "Claim.release": "claim.json, if it is this process's own",
         "_remove_if_stale": "claim.json of a process that is gone",
@@ -64,7 +65,6 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/io/manifest.py": {
         "add": "manifest.json",
     },
-    "segsuite/io/logs.py": {"bound": "the middle of log.txt of over 64 MiB"},
     "segsuite/io/store.py": {
         "RunDirectory.open": "failure.json; when batches get smaller, the checkpoints and the files of OF_TRAINING",
         "RunDirectory.rewind": "events.jsonl",
