@@ -43,8 +43,8 @@ def main(torture: Torture) -> list[Row]:
             break
     times = STOPPED_SECONDS[1] / taker.STALE_SECONDS
     row = Row(
-        f"a stale claim, {TAKERS} takers as of so many machines, clocks up to 10 minutes off, takers stopped for up to "
-        f"{times:.1f} times the age at which a claim is stale, and killed",
+        f"a stale claim, {TAKERS} takers as of so many machines, without locks, clocks up to 10 minutes off, takers "
+        f"stopped for up to {times:.1f} times the age at which a claim is stale, and killed",
         len(folders),
     )
     holders, late = judge(folders, row)
