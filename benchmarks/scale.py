@@ -24,6 +24,7 @@ from segsuite.launch.slurm.arrays import Place
 
 SIZES = ((1_000, 10), (10_000, 100))  # trials, seeds
 SMALL = ((20, 2), (40, 4))
+SCORED, COST = {"split": "val", "images": 100, "checkpoint": "last"}, {"parameters": 1_000_000, "train_seconds": 600.0}
 CLASSES, SCORES = 11, 20  # a result.json of 8 kB
 OBSERVER = (
     "import json, resource, subprocess, sys; "
@@ -74,8 +75,14 @@ def fill(experiment: Experiment) -> Path:
         _train(trial, 20 if kind < 6 else 7)
         if kind < 6:
             scores = {"miou": 0.5 + at / 1e6, "pixel_accuracy": 0.9}
-            of_class = {score: {f"class {c}": 0.123456789 for c in range(CLASSES)} for score in range(SCORES)}
-            _write(trial.folder / "result.json", {"epochs": 20, "scores": scores, "class_scores": of_class})
+            of_class = {
+                "iou" if score == 0 else f"score {score}": {f"class {c}": 0.123456789 for c in range(CLASSES)}
+                for score in range(SCORES)
+            }
+            _write(
+                trial.folder / "result.json",
+                {"epochs": 20, "scores": scores, "class_scores": of_class, "scored": SCORED, "cost": COST},
+            )
         elif kind == 6:
             owner = {"host": "another", "pid": 1, "boot": "", "time": time.time()}
             _write(trial.folder / "claim.json", owner)

@@ -38,7 +38,7 @@ class TrainedTrial:
         self._predictor: Predictor | None = None
         self.id, self.arm, self.seed = trained.id, trained.arm, trained.seed
         self.folder, self.classes, self.palette = trained.folder, trained.classes, trained.palette
-        self.result: dict[str, Any] = store.read_json(trained.folder / "result.json") or {}
+        self.result: dict[str, Any] = dict(store.look(trained.folder).result or {})
 
     def __repr__(self) -> str:
         miou = self._trained.miou

@@ -27,8 +27,11 @@ def expand(composed: Composed, experiment: str) -> dict[str, dict[str, Point]]:
     """Arm -> its point on every axis, the first axis outermost, without the excluded ones."""
     where = composed.where(("compare",))
     axes = _axes(composed)
-    if math.prod(len(options) for options in axes.values()) > MOST_ARMS:
-        raise ConfigError(f"this compares more than {MOST_ARMS} arms", where, "cross fewer axes or values")
+    sizes = [len(options) for options in axes.values()]
+    if math.prod(sizes) > MOST_ARMS:
+        crossed = f" ({' x '.join(f'{size:,}' for size in sizes)})" if len(sizes) > 1 else ""
+        what = f"this compares {math.prod(sizes):,} arms{crossed}, and at most {MOST_ARMS:,} are possible"
+        raise ConfigError(what, where, "cross fewer axes or values")
     points = [dict(zip(axes, choice, strict=True)) for choice in itertools.product(*axes.values())]
     arms: dict[str, dict[str, Point]] = {}
     for point in _excluded(composed, points):
@@ -100,17 +103,46 @@ def _excluded(composed: Composed, points: list[dict[str, Point]]) -> list[dict[s
     example = "for example `exclude: [{model.upsampler: transposed_k2}]`"
     if not isinstance(rules, list) or not all(isinstance(rule, dict) and rule for rule in rules):
         raise ConfigError("exclude must be a list of mappings", composed.where(("exclude",)), example)
-    all_points = points
+    known, having, left = _known(points), _having(points) if rules else {}, (1 << len(points)) - 1
     for index, rule in enumerate(rules):
         where = composed.where(("exclude", index))
-        _check_axes(rule, all_points, where)
-        kept = [point for point in points if not _matches(rule, point)]
-        if len(kept) == len(points):
+        _check_axes(rule, known, where)
+        matched = left
+        for key, wanted in rule.items():
+            values = [wanted, *wanted] if isinstance(wanted, list) else [wanted]
+            of_key = 0
+            for value in values:
+                of_key |= having.get((key, _hashable(value)), 0)
+            matched &= of_key
+        if not matched:
             raise ConfigError(f"this exclude matches no arm: {rule}", where, "correct or remove it")
-        points = kept
-    if not points:
+        left &= ~matched
+    if not left:
         raise ConfigError("exclude leaves no arm", composed.where(("exclude",)), "remove an entry")
-    return points
+    return [point for at, point in enumerate(points) if left >> at & 1]
+
+
+def _having(points: Sequence[Mapping[str, Point]]) -> dict[tuple[str, Any], int]:
+    """Key and value -> the arms that have it, as the bits of a number: thousands of rules look each up once, and
+    compare no arm."""
+    found: dict[tuple[str, Any], int] = {}
+    for at, point in enumerate(points):
+        for key, values in _values(point).items():
+            for value in values:
+                entry = key, _hashable(value)
+                found[entry] = found.get(entry, 0) | 1 << at
+    return found
+
+
+def _hashable(value: Any) -> Any:
+    """`value` such that two are equal when the values are.
+
+    >>> _hashable({"a": [1, 2]}) == _hashable({"a": [1.0, 2]}), _hashable([1]) == _hashable({1: 1})
+    (True, False)
+    """
+    if isinstance(value, dict):
+        return "mapping", frozenset((key, _hashable(one)) for key, one in value.items())
+    return ("list", *map(_hashable, value)) if isinstance(value, list) else value
 
 
 def changes_of(point: Mapping[str, Point]) -> dict[str, Any]:
@@ -118,8 +150,12 @@ def changes_of(point: Mapping[str, Point]) -> dict[str, Any]:
     return {key: value for choice in point.values() for key, value in choice.changes.items()}
 
 
-def _check_axes(rule: Mapping[Any, Any], points: Iterable[Mapping[str, Point]], where: str) -> None:
-    known = {key for point in points for key in (*changes_of(point), *filter(None, point))}
+def _known(points: Iterable[Mapping[str, Point]]) -> set[str]:
+    """What a rule may name: settings that arms change, and named axes."""
+    return {key for point in points for key in (*changes_of(point), *filter(None, point))}
+
+
+def _check_axes(rule: Mapping[Any, Any], known: set[str], where: str) -> None:
     if not known:
         raise ConfigError("nothing is compared, so no arm can be named", where, "write compare, or remove this")
     for key in rule:
@@ -129,15 +165,19 @@ def _check_axes(rule: Mapping[Any, Any], points: Iterable[Mapping[str, Point]], 
 
 def _matches(rule: Mapping[str, Any], point: Mapping[str, Point]) -> bool:
     """Whether the arm has, for each key of `rule`, its value or one of its values."""
-    values = [{**{axis: choice.label for axis, choice in point.items()}, **changes_of(point)}]
-    values.append({axis: choice.label for axis, choice in point.items()})
+    values = _values(point)
     return all(
-        any(
-            key in have and have[key] in ([wanted, *wanted] if isinstance(wanted, list) else [wanted])
-            for have in values
-        )
+        any(have in ([wanted, *wanted] if isinstance(wanted, list) else [wanted]) for have in values.get(key, ()))
         for key, wanted in rule.items()
     )
+
+
+def _values(point: Mapping[str, Point]) -> dict[str, list[Any]]:
+    """What an arm has by axis and by setting: its label, and the value that it sets."""
+    values: dict[str, list[Any]] = {axis: [choice.label] for axis, choice in point.items()}
+    for key, value in changes_of(point).items():
+        values.setdefault(key, []).append(value)
+    return values
 
 
 def find_baseline(composed: Composed, arms: Mapping[str, dict[str, Point]]) -> str | None:
@@ -150,7 +190,7 @@ def find_baseline(composed: Composed, arms: Mapping[str, dict[str, Point]]) -> s
         raise ConfigError(
             "baseline must be a mapping", where, "for example `baseline: {model.upsampler: bilinear_conv}`"
         )
-    _check_axes(wanted, arms.values(), where)
+    _check_axes(wanted, _known(arms.values()), where)
     found = [arm for arm, point in arms.items() if _matches(wanted, point)]
     if len(found) != 1:
         shown = f"{len(found)} arms: {_some(found)}" if found else "no arm"

@@ -1,6 +1,8 @@
 """The command line: which commands there are, and what becomes of errors. Imports no torch."""
 
 import argparse
+import errno
+import io
 import os
 import re
 import sys
@@ -35,31 +37,72 @@ EPILOG = """examples:
   segsuite inspect --checkerboard transposed_k3 nearest_conv
 exit codes: 0 done, 1 some trial failed, 2 wrong use, 75 stopped on request (the same command continues)"""
 
+OF_THE_SYSTEM = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT,
+    errno.ELOOP, errno.ENAMETOOLONG, errno.EBADF,
+)  # fmt: skip
+"""What no code of ours can help: rights, disks, file servers."""
+
 # `--json` is not meant to be `--on`, which has two of its four letters.
 OPTION_LIKENESS = 0.7
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit code. Errors of a user are three sentences on standard error, without a traceback."""
-    parser = build_parser()
-    given = parser.parse_args(arguments)
-    if given.command is None:
-        parser.print_help()
-        return EXIT_DONE
+    _open_streams()
     try:
-        code = int(given.command(given))
-        sys.stdout.flush()  # while a closed pipe can still be caught
-        return code
+        return _called(arguments)
     except SegsuiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return EXIT_PREEMPTED
     except BrokenPipeError:
-        # The reader of a pipe (`| head`) has what it wanted; what is left goes nowhere when Python ends. Not 0: a `run`
-        # that ends so has not done its work.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of a pipe (`| head`) has what it wanted. Not 0: a `run` that ends so has not done its work.
+        _print_nowhere()
         return EXIT_NO_READER
+    except OSError as error:
+        if error.errno not in OF_THE_SYSTEM:
+            raise
+        if error.filename is None:  # as a stream has none: a full disk
+            _print_nowhere()
+            what = f"what is printed cannot be written: {error.strerror}"
+            told = SegsuiteError(what, "standard output", "free space, or let it print elsewhere")
+        else:
+            told = SegsuiteError(
+                f"the system refuses: {error.strerror}", str(error.filename), "see its rights and disk"
+            )
+        print(f"error: {told}", file=sys.stderr)
+        return told.exit_code
+
+
+def _called(arguments: Sequence[str] | None) -> int:
+    parser = build_parser()
+    try:
+        given = parser.parse_args(arguments)
+        if given.command is None:
+            parser.print_help()
+            return EXIT_DONE
+        return int(given.command(given))
+    finally:
+        sys.stdout.flush()  # while a closed pipe or a full disk can still be caught
+
+
+def _open_streams() -> None:
+    """Makes standard output and error such that any text can be printed to them."""
+    # The first file that is opened would take the number of a closed stream, and what is printed would land in it.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  # for as long as the process lives
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal's encoding may lack what a question is written in
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _print_nowhere() -> None:
+    """What is still to be printed, also when Python ends, is dropped."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):

@@ -2,7 +2,10 @@
 torch."""
 
 import copy
+import errno
 import itertools
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,10 @@ from segsuite.config.sentences import shown
 from segsuite.errors import ConfigError, Problems, plural, unknown_name
 from segsuite.io.names import check_slug
 from segsuite.io.paths import expanded
+from segsuite.io.reading import patiently
+
+MOST_TRIALS = 100_000
+"""Of an experiment: to load so many takes 15 s and 180 MB, see docs/scale.md."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     seeds = problems.attempt((0,), _seeds, composed)
     arms = problems.attempt({}, expand, composed, name)
     baseline = problems.attempt(None, find_baseline, composed, arms) if arms else None
+    if len(arms) * len(seeds) > MOST_TRIALS:  # told before thousands of arms are settled
+        problems.attempt(None, _refuse_number, composed, arms, seeds)
+        problems.raise_all()
     settled = {arm: problems.attempt(None, _settled, base, point, composed) for arm, point in arms.items()}
     if not arms and all(isinstance(base.get(key), dict) and "name" in base[key] for key in ("data", "model")):
         problems.attempt(None, _settled, base, {}, composed)
@@ -84,6 +94,13 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
         trial = Trial(identifier, name, arm, seed, changes_of(point), settings, folder / identifier, arm == baseline)
         trials.append(trial)
     return Experiment(name, question, path, seeds, tuple(arms), baseline, tuple(trials), folder, composed)
+
+
+def _refuse_number(composed: Composed, arms: Mapping[str, Any], seeds: Sequence[int]) -> None:
+    crossed = f"{len(arms):,} arms x {len(seeds):,} seeds"
+    what = f"{crossed} are {len(arms) * len(seeds):,} trials, and at most {MOST_TRIALS:,} are possible"
+    advice = "give fewer seeds, or divide the arms among several experiments"
+    raise ConfigError(what, composed.where(("seeds",)), advice)
 
 
 def _check_keys(composed: Composed) -> None:
@@ -161,9 +178,16 @@ def _runs_root(composed: Composed) -> Path:
     if not root.isprintable() or not root:
         raise ConfigError(f"runs_root {root[:80]!a} is not a folder's name", where, "for example `runs`")
     try:
-        return expanded(root)
+        path = expanded(root)
+        if not stat.S_ISDIR(patiently(lambda: os.stat(path)).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     except ConfigError as error:
         raise ConfigError(f"runs_root: {error.what}", where, error.advice) from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR):
+            what = f"runs_root {str(path)[:200]} is no folder: {error.strerror}"
+            raise ConfigError(what, where, "choose another with --set runs_root=FOLDER") from None
+    return path
 
 
 def _text(composed: Composed, key: str, default: str) -> str:

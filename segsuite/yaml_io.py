@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from segsuite.errors import ConfigError, nearest
+from segsuite.io.reading import patiently
 from segsuite.io.text_files import NotUtf8, utf8
 from segsuite.io.yaml_faults import COMMENT, colour_as_comment, fault
 
@@ -96,7 +97,7 @@ class Source:
 def read_file(path: Path) -> Source:
     """Reads a YAML file. Raises ConfigError with file:line for a missing file, bad YAML or a duplicate key."""
     try:
-        text = utf8(path.read_bytes())
+        text = utf8(patiently(path.read_bytes))
     except FileNotFoundError:
         raise ConfigError(f"there is no file {path}", f"the folder {path.parent.resolve()}", similar(path)) from None
     except NotUtf8 as error:

@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "experiment": SETTINGS | {"composition", "arms"},
     "upsamplers": GROUND | {"families"},
     "losses": GROUND | {"families", "devices"},
-    "metrics": GROUND | {"families"},
+    "metrics": GROUND | {"families", "io"},
     "encoders": GROUND | {"families", "io"},
     "datasets": GROUND | {"families", "io", "devices"},
     "models": GROUND | {"families", "io", "upsamplers", "encoders"},

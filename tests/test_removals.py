@@ -226,9 +226,6 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         'esac >&2 || { rm -rf "$there"; echo "stage: $archive could not be unpacked to $to" >&2; exit 1; }': (
             "the folder that it has just made"
         ),
-        '{ listing >"$there/.complete.tmp" && mv "$there/.complete.tmp" "$there/.complete"; } || exit 1': (
-            ".complete in that folder"
-        ),
     },
     "slurm/trial.sbatch": {
         'printf \'%s\\n\' "$2" >"$1.$me.tmp" && mv -f "$1.$me.tmp" "$1"': "failure.json, slurm/held.json",

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from segsuite.errors import plural
 from segsuite.experiment import Trial, load
 from segsuite.io import store
 from torture_faults import Row, Torture
-from torture_faults.small_trials import LONGEST_SECONDS, end, holder, outcome, plant, run, touched, written
+from torture_faults.small_trials import LONGEST_SECONDS, end, holder, outcome, plant, run, touched, until, written
 
 SEEDS = 2
 MOST_KILLS = 5
-PAUSE_SECONDS = (1.0, 8.0)
+PAUSE_SECONDS, TRAINING_SECONDS = (1.0, 8.0), (0.0, 3.0)
+WAIT_SHARE, WAIT_SECONDS = 0.75, 60.0
 
 
 @dataclass
@@ -41,9 +43,9 @@ def main(torture: Torture) -> list[Row]:
     for row, counts in zip((alone, both), counted, strict=True):
         row.tried = counts.launchers + counts.trials
         row.happened = (
-            f"{counts.rounds} experiments of {SEEDS} trials; {counts.launchers} launchers and {counts.trials} trials "
-            "killed; checkpoints, epochs and scores have the bits of an undisturbed run, and a person's files beside "
-            "them stayed"
+            f"{plural(counts.rounds, 'experiment')} of {SEEDS} trials; {plural(counts.launchers, 'launcher')} and "
+            f"{plural(counts.trials, 'trial')} killed; checkpoints, epochs and scores have the bits of an undisturbed "
+            "run, and a person's files beside them stayed"
         )
         if counts.unfinished:
             row.happened += f"; {counts.unfinished} more had not ended after {LONGEST_SECONDS:.0f} s"
@@ -90,7 +92,11 @@ def _disturb(
     left = torture.chance.randint(2, MOST_KILLS)
     try:
         while any(one.poll() is None for one in running) and time.monotonic() < deadline:
-            time.sleep(torture.chance.uniform(*PAUSE_SECONDS) if left else 0.2)
+            if left and torture.chance.random() < WAIT_SHARE:  # trainings are short, and start slowly
+                until(lambda: any(holder(trial.folder) for trial in trials) or _finished(trials), WAIT_SECONDS)
+                time.sleep(torture.chance.uniform(*TRAINING_SECONDS))
+            else:
+                time.sleep(torture.chance.uniform(*PAUSE_SECONDS) if left else 0.2)
             pids = [pid for pid in (holder(trial.folder) for trial in trials) if pid is not None]
             at = torture.chance.randrange(launchers)
             if not left:

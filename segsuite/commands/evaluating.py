@@ -50,7 +50,7 @@ def _evaluate(given: argparse.Namespace) -> int:
     wanted = Wanted(given.split, given.output_stride, views(given.tta), given.name)
     rows, found = [], []
     for trial in followed(finished, lambda one: f"{one.arm}, seed {one.seed}"):
-        own = store.read_json(trial.folder / "result.json") or {}
+        own = store.look(trial.folder).result or {}
         path = trial.folder / "evaluations" / wanted.name / "result.json"
         made = not given.again and is_made(trial.folder, wanted)
         result = store.read_json(path) if made else evaluate_trial(trial.folder, wanted, given.device)

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from segsuite.launch.slurm.queue import Task
 
 LOOK_SECONDS = 0.5
+PIECE_BYTES = 1024**2
 
 
 def add(commands: Any) -> None:
@@ -89,13 +91,20 @@ def _print_from(path: Path, begin: int, lines: "Lines", to_its_end: bool) -> int
     """Prints a file from byte `begin`, half a line only `to_its_end`; where it ends now."""
     try:
         with open(path, "rb") as file:
-            file.seek(begin)
-            text = file.read()
-    except OSError:
+            file.seek(begin if begin <= os.fstat(file.fileno()).st_size else 0)  # its middle was taken out
+            while piece := file.read(PIECE_BYTES):
+                sys.stdout.write(lines.add(piece))
+            end = file.tell()
+    except FileNotFoundError:
         return begin
-    sys.stdout.write(lines.add(text, to_its_end))
+    except OSError as error:
+        if error.filename is None:  # of the output, not of the log
+            raise
+        print(f"[{path} cannot be read: {error.strerror}]", file=sys.stderr)
+        return begin
+    sys.stdout.write(lines.add(b"", to_its_end))
     sys.stdout.flush()
-    return begin + len(text)
+    return end
 
 
 def _why(given: argparse.Namespace) -> int:
@@ -143,7 +152,7 @@ def _why(given: argparse.Namespace) -> int:
         elif why.advice:
             again = f"; then segsuite retry {experiment.path} {trial.id}" if why.state == "failed" else ""
             print(f"  to do: {why.advice}{again}")
-        for text in warned[trial.id]:
+        for text in warned[trial.id] if why.state != "unreadable" else ():
             print(f"  warning: {text}")
         for at, attempt in enumerate(why.attempts, 1):
             print(f"  attempt {at}: {_attempt(attempt)}")

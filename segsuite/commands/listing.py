@@ -72,7 +72,7 @@ def _plan(given: argparse.Namespace) -> int:
 def _status(given: argparse.Namespace) -> int:
     from segsuite.commands import status_text
     from segsuite.experiment import load
-    from segsuite.launch.status import Status
+    from segsuite.launch.status import BAD_STATES, Status
 
     status = Status(load(given.experiment, given.overrides))
     if given.watch:
@@ -80,4 +80,4 @@ def _status(given: argparse.Namespace) -> int:
     else:
         found = status.look()
         print(status_text.as_json(found) if given.json else "\n".join(status_text.lines(found)))
-    return EXIT_FAILED if found["counts"]["failed"] else EXIT_DONE
+    return EXIT_FAILED if any(found["counts"].get(state) for state in BAD_STATES) else EXIT_DONE

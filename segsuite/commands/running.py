@@ -125,7 +125,7 @@ def _retry(given: argparse.Namespace) -> int:
         raise ConfigError(f"trials are held on the cluster: {held.get('reason')}", str(experiment.folder), advice)
     named = [trial for wish in given.trial for trial in trials_called(experiment, wish)]
     chosen = [trial for trial in named or experiment.trials if store.state(trial.folder) != "finished"]
-    if not chosen or not (named or held or any(store.state(trial.folder) == "failed" for trial in chosen)):
+    if not chosen or not (named or held or any(store.state(trial.folder) in ("failed", "damaged") for trial in chosen)):
         print(f"nothing to retry; `segsuite run {experiment.path}` runs what has no result yet")
         return EXIT_DONE
     if given.on == "slurm":
@@ -163,10 +163,13 @@ def _work(given: argparse.Namespace, experiment: "Experiment", chosen: Sequence[
         what = f"{outcome.common_failure}; not started: {plural(outcome.not_started, 'trial')}"
         advice = f"mend it, then `segsuite retry {experiment.path}`; or add --keep-going"
         raise SegsuiteError(what, str(experiment.folder), advice)
+    if outcome.unreadable:
+        print(f"{plural(outcome.unreadable, 'trial')} not run, since nobody knows whether there is a result: see above")
     words = [word for text in given.overrides for word in ("--set", text)]
-    follows = shlex.join(["segsuite", "why" if outcome.failed else "report", str(given.experiment), *words])
+    bad = outcome.failed or outcome.unreadable
+    follows = shlex.join(["segsuite", "why" if bad else "report", str(given.experiment), *words])
     print(f"next: {follows}")
-    return EXIT_FAILED if outcome.failed else EXIT_DONE
+    return EXIT_FAILED if bad else EXIT_DONE
 
 
 def _check(experiment: "Experiment", console: Any, chosen: Sequence["Trial"] | None) -> None:
@@ -179,7 +182,7 @@ def _check(experiment: "Experiment", console: Any, chosen: Sequence["Trial"] | N
     from segsuite.launch.freeze import check_writable
 
     states = {trial.id: store.state(trial.folder) for trial in experiment.trials}
-    trials = [trial for trial in chosen or experiment.trials if states[trial.id] != "finished"]
+    trials = [trial for trial in chosen or experiment.trials if states[trial.id] not in ("finished", "unreadable")]
     tell_changes(experiment)
     tell_elsewhere(experiment)
     found = changes(experiment, seen_data(experiment.trials, states, sys.maxsize), sys.maxsize)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 5.0
 SHARE = 5  # of the time at most one part in so many goes into looking: a file server has other work, too
-URGENT = ("running", "failed", "held", "unfinished", "queued", "new", "finished")  # what a small window shows first
+URGENT = ("running", "failed", "damaged", "unreadable", "held", "unfinished", "queued", "new", "finished")
+"""What a small window shows first."""
 ROWS_AROUND = 12  # lines of a window that are no rows of trials
 
 
@@ -27,7 +28,7 @@ def watch(status: "Status", as_lines_of_json: bool) -> dict[str, Any]:
     from segsuite.launch.status import OPEN_STATES
 
     console = Console(highlight=False, soft_wrap=True)
-    found: dict[str, Any] = {"counts": {"failed": 0}}
+    found: dict[str, Any] = {"counts": {}}
     with contextlib.suppress(KeyboardInterrupt), _shown(console, as_lines_of_json) as show:
         while True:
             began = time.monotonic()
@@ -76,6 +77,8 @@ def as_json(found: dict[str, Any]) -> str:
 def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
     """A row a trial, at most `most_rows` of the most urgent; then failures, the cluster, and how many are in which
     state."""
+    from segsuite.launch.status import BAD_STATES
+
     trials = found["trials"]
     chosen = list(range(len(trials)))
     if most_rows is not None and len(trials) > most_rows:
@@ -86,12 +89,11 @@ def lines(found: dict[str, Any], most_rows: int | None = None) -> list[str]:
     text = in_columns(names, [_row(trials[at], on_cluster) for at in chosen], terminal_width(), ("id", "epochs"))
     if len(chosen) < len(trials):
         text.append(f"... and {len(trials) - len(chosen):,} more")
-    failed = [trial for trial in trials if trial["state"] == "failed"]
-    for trial in failed[: most_rows and 3]:
-        text += [
-            f"failed: {trial['arm']}, seed {trial['seed']}: {_first_line(trial['reason'])}",
-            f"  log: {trial['log']}",
-        ]
+    for state in BAD_STATES:
+        bad = [trial for trial in trials if trial["state"] == state]
+        for trial in bad[: most_rows and 3]:
+            text.append(f"{state}: {trial['arm']}, seed {trial['seed']}: {_first_line(trial['reason'])}")
+            text.append(f"  log: {trial['log']}" if state == "failed" else f"  to do: {trial['to_do']}")
     text += _of_others(trials)
     text += _warnings(trials)
     if on_cluster:

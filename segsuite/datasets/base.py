@@ -15,6 +15,7 @@ from segsuite.datasets.image_io import read_image, read_mask
 from segsuite.datasets.mask_values import VOID as VOID
 from segsuite.errors import DataError, plural
 from segsuite.io.paths import RELATIVE, expanded
+from segsuite.io.reading import patiently
 
 FINGERPRINT_BYTES = 64 * 1024
 
@@ -151,10 +152,14 @@ def files_fingerprint(
 def file_digest(path: Path) -> tuple[bytes, int]:
     """SHA-256 of a file's first 64 KiB, and its size. Raises DataError when it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.sha256(file.read(FINGERPRINT_BYTES)).digest(), path.stat().st_size
+        return patiently(lambda: _digest(path))
     except OSError as error:
         raise DataError(f"cannot read the file: {error.strerror}", str(path), "Restore the file.") from error
+
+
+def _digest(path: Path) -> tuple[bytes, int]:
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(FINGERPRINT_BYTES)).digest(), path.stat().st_size
 
 
 def check_sizes(image: tuple[int, ...], mask: tuple[int, ...], sample: Sample) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from segsuite.datasets.base import VOID, FileDataset, Label, Sample, dataset_folder, unknown_value
 from segsuite.datasets.pairing import files_of, regular_files
 from segsuite.errors import ConfigError, DataError, plural, unknown_name
+from segsuite.io.reading import patiently
 from segsuite.io.text_files import NotUtf8, utf8
 
 RAW_VOID = 11
@@ -89,7 +90,7 @@ class CamVid(FileDataset):
 def _listed(listing: Path) -> list[str]:
     """The file names of a list, whatever machine's paths it holds."""
     try:
-        lines = utf8(listing.read_bytes()).splitlines()
+        lines = utf8(patiently(listing.read_bytes)).splitlines()
     except NotUtf8 as error:
         where = f"{listing}:{error.line}"
         raise DataError(f"the list cannot be read: {error.what}", where, "Save it as UTF-8.") from error

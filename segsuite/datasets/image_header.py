@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from segsuite.errors import DataError
+from segsuite.io.reading import patiently
 
 DAMAGED = "Restore the file from its source, or take it and its pair out of the dataset."
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TGA", "TIFF", "WEBP")
@@ -85,12 +86,16 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header alone: reads the beginning of most files. Raises DataError as decoding would."""
     try:
-        with path.open("rb") as file:
-            image, header = opened(file, path)
-            image.close()
-            return header
+        return patiently(lambda: _read_header(path))
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def _read_header(path: Path) -> Header:
+    with path.open("rb") as file:
+        image, header = opened(file, path)
+        image.close()
+        return header
 
 
 def unreadable(path: Path, error: OSError) -> DataError:

@@ -28,6 +28,7 @@ from segsuite.datasets.image_header import (
 )
 from segsuite.errors import DataError
 from segsuite.io.atomic import write_bytes
+from segsuite.io.reading import patiently
 
 
 def _decode(path: Path, what: str) -> tuple[Image.Image, Header]:
@@ -37,7 +38,7 @@ def _decode(path: Path, what: str) -> tuple[Image.Image, Header]:
     # with made-up rows.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        content = path.read_bytes()
+        content = patiently(path.read_bytes)
     except OSError as error:
         raise unreadable(path, error) from error
     image, header = opened(io.BytesIO(content), path)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from segsuite.errors import DataError, plural, unknown_name
+from segsuite.io.reading import patiently
 from segsuite.io.text_files import NotUtf8, utf8
 
 DELIMITERS = ",;\t"
@@ -88,6 +89,6 @@ def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 def _text(path: Path) -> str:
     try:
-        return utf8(path.read_bytes())
+        return utf8(patiently(path.read_bytes))
     except NotUtf8 as error:
         raise DataError(f"the CSV cannot be read: {error.what}", f"{path}:{error.line}", KEEP_AS_CSV) from error

@@ -12,6 +12,7 @@ encoder's row of the table says (ImageNet's, where it has none) unless its safet
 """
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -109,17 +110,19 @@ def read_local(file: Path, mean: RGB = IMAGENET_MEAN, std: RGB = IMAGENET_STD) -
                 state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  # not a mapping
         else:
             state = torch.load(file, map_location="cpu", weights_only=True)
-            state = state.get("state_dict", state)
-            if not all(isinstance(value, Tensor) for value in state.values()):
+            if isinstance(state, dict):
+                state = state.get("state_dict", state)
+            if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
                 raise TypeError("it holds other things than tensors")
+        mean, std = _rgb(metadata, "mean", mean), _rgb(metadata, "std", std)
     except Exception as error:
+        said = (str(error).splitlines() or ["it is empty or cut off"])[0]
         raise ConfigError(
-            f"the file of encoder weights cannot be read: {str(error).splitlines()[0]}",
+            f"the file of encoder weights cannot be read: {said}",
             str(file),
             "fetch it again: safetensors, or a state dict that torch.load(weights_only=True) reads",
         ) from error
-    means = _rgb(metadata, "mean", mean), _rgb(metadata, "std", std)
-    return Pretrained(str(file), state, file, file.name, file_sha256(file), *means)
+    return Pretrained(str(file), state, file, file.name, file_sha256(file), mean, std)
 
 
 def load_pretrained(body: nn.Module, source: Pretrained, allow_unused: bool = False) -> None:
@@ -249,5 +252,11 @@ def _without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _rgb(metadata: Mapping[str, str], key: str, default: RGB) -> RGB:
     if key not in metadata:
         return default
-    red, green, blue = json.loads(metadata[key])
-    return float(red), float(green), float(blue)
+    try:
+        red, green, blue = map(float, json.loads(metadata[key]))
+        if not all(map(math.isfinite, (red, green, blue))) or (key == "std" and min(red, green, blue) <= 0):
+            raise ValueError(key)
+    except (ValueError, TypeError, RecursionError):
+        shown = metadata[key][:60]
+        raise ValueError(f"its metadata say {key}: {shown!a}, which is no list of three numbers") from None
+    return red, green, blue

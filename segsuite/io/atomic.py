@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import re
@@ -9,20 +10,14 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from segsuite.errors import ConfigError, SegsuiteError
-from segsuite.io import users
+from segsuite.io.disk_errors import disk_errors
 from segsuite.io.numbers import finite
+from segsuite.io.reading import patiently
 
-NOT_WRITABLE = (
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ENOENT,
-)  # fmt: skip
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EACCES, errno.EPERM)
 NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 """What exFAT, some SMB and some FUSE file systems say to a hard link."""
 LONGEST_START = 200
@@ -31,45 +26,11 @@ TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 """Names that `_temporary` makes, and nobody else."""
 
 
-@contextlib.contextmanager
-def _disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        # A full disk is nobody's fault; a folder that may not be written to was named by someone.
-        kind = ConfigError if error.errno in NOT_WRITABLE else SegsuiteError
-        raise kind(
-            f"cannot {doing}: {error.strerror or error}{_whose(error, path)}", str(path), _advice(error)
-        ) from error
-
-
-def _advice(error: OSError) -> str:
-    another = "choose another folder with --set runs_root=FOLDER"
-    if error.errno in FULL:
-        return f"free some space, `segsuite clean` says what is not needed, or {another}"
-    if error.errno in FORBIDDEN:
-        return f"ask its owner to let your group write there, or {another}"
-    if error.errno == errno.ENAMETOOLONG:
-        return f"give the experiment a shorter name, or {another}"
-    return f"look at this folder and what is in its way, or {another}"
-
-
-def _whose(error: OSError, path: Path) -> str:
-    """Whose the place is that forbids to write, where it forbids."""
-    if error.errno not in FORBIDDEN:
-        return ""
-    with contextlib.suppress(OSError):
-        folder = next(place for place in path.absolute().parents if place.exists())
-        place = path if os.access(folder, os.W_OK) and os.path.lexists(path) else folder
-        return f"; {place} is {users.owner(place)}'s"
-    return ""
-
-
 def check_writable(folder: Path) -> None:
     """Makes `folder` where it is not there. Raises SegsuiteError unless files can be made in it."""
     make_folder(folder)
     probe = _temporary(folder / "probe")
-    with _disk_errors(folder):
+    with disk_errors(folder):
         _write_new(probe, lambda file: None)
         probe.unlink(missing_ok=True)
 
@@ -91,8 +52,8 @@ def now_in(folder: Path) -> float:
 def make_folder(path: Path) -> Path:
     """Creates a folder and its parents, and forces their names to the disk; a failure is one sentence instead of a
     traceback."""
-    with _disk_errors(path):
-        _make_folder(path)
+    with disk_errors(path):
+        patiently(lambda: _make_folder(path))
     return path
 
 
@@ -112,10 +73,12 @@ def write_with(path: Path, write: Callable[[BinaryIO], object], previous: Path |
     kept as `previous`, if that is given.
 
     The temporary file lies beside its target because a rename is atomic only within one file system. The old file stays
-    whole when the disk is full or the process dies at any moment. Raises SegsuiteError when the disk refuses.
+    whole when the disk is full or the process dies at any moment. `write` is called anew where a file server was away
+    for a moment. Raises SegsuiteError when the disk refuses.
     """
-    temporary, second = _temporary(path), _temporary(path)
-    with _disk_errors(path):
+
+    def replace() -> None:
+        temporary, second = _temporary(path), _temporary(path)
         _make_folder(path.parent)
         try:
             _write_new(temporary, write)
@@ -126,8 +89,11 @@ def write_with(path: Path, write: Callable[[BinaryIO], object], previous: Path |
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
-            temporary.unlink(missing_ok=True)
-            second.unlink(missing_ok=True)
+            _remove(temporary)
+            _remove(second)
+
+    with disk_errors(path):
+        patiently(replace)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -147,14 +113,34 @@ def write_json(path: Path, value: object) -> None:
 
 def duplicate(path: Path, target: Path) -> None:
     """Makes `target` a second name of the file `path`, or a copy where the file system has no hard links."""
-    temporary = _temporary(target)
-    with _disk_errors(target):
+
+    def link() -> None:
+        temporary = _temporary(target)
         try:
             _second_name(path, temporary)
             os.replace(temporary, target)
             _sync_folder(target.parent)
         finally:
-            temporary.unlink(missing_ok=True)  # two names of one file stay as they are
+            _remove(temporary)  # two names of one file stay as they are
+
+    with disk_errors(target):
+        patiently(link)
+
+
+def set_aside(path: Path) -> Path | None:
+    """Gives a damaged file a name beside it that no reader takes for it, `NAME.damaged` or with a number, which is
+    returned; None when there is none. A person may want to see it."""
+    with disk_errors(path):
+        for number in itertools.count(1):
+            aside = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
+            if patiently(lambda aside=aside: aside.is_symlink() or aside.exists()):  # type: ignore[misc]
+                continue
+            try:
+                patiently(lambda aside=aside: os.rename(path, aside))  # type: ignore[misc]
+            except FileNotFoundError:
+                return None
+            return aside
+    return None
 
 
 def _second_name(path: Path, new: Path) -> None:
@@ -168,15 +154,26 @@ def _second_name(path: Path, new: Path) -> None:
 def append_line(path: Path, line: str) -> None:
     """Adds one line and forces it to the disk; half a line that a killed writer left is ended first. A file must have a
     single writer (O_APPEND is not safe on NFS)."""
-    with _disk_errors(path), open(path, "a+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(max(0, end - 1))
-        half = file.read(1) not in (b"", b"\n")
-        file.write(b"\n" * half + line.encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+
+    def append() -> None:
+        with open(path, "a+b", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - 1))
+            half = file.read(1) not in (b"", b"\n")
+            left = memoryview(b"\n" * half + line.encode() + b"\n")
+            try:
+                while left:
+                    left = left[file.write(left) :]
+                os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):  # so that a further try does not write half of it twice
+                    os.truncate(path, end)
+                raise
         if end == 0:
             _sync_folder(path.parent)
+
+    with disk_errors(path):
+        patiently(append)
 
 
 def create_exclusively(path: Path, content: bytes) -> bool:
@@ -185,15 +182,16 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     The content is complete at the moment the name appears: a link to a finished temporary file, which NFS also makes
     atomically. On a file system without hard links a reader may meet the file before its content.
     """
-    temporary = _temporary(path)
-    with _disk_errors(path):
+
+    def create() -> bool:
+        temporary = _temporary(path)
         _make_folder(path.parent)
         try:
             _write_new(temporary, lambda file: file.write(content))
             try:
-                os.link(temporary, path)
+                patiently(lambda: os.link(temporary, path))
             except FileExistsError:
-                return False
+                return os.stat(temporary).st_nlink > 1  # the link was made although the server had said no
             except OSError as error:
                 if error.errno not in NO_HARD_LINKS:
                     raise
@@ -204,20 +202,23 @@ def create_exclusively(path: Path, content: bytes) -> bool:
             _sync_folder(path.parent)
             return True
         finally:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
+
+    with disk_errors(path):
+        return patiently(create)
 
 
 def remove(path: Path) -> None:
     """Removes a file, or a link but not what it leads to, if it is there. Raises SegsuiteError when that is refused."""
-    with _disk_errors(path, "remove"):
-        path.unlink(missing_ok=True)
+    with disk_errors(path, "remove"):
+        patiently(lambda: path.unlink(missing_ok=True))
 
 
 def take_away(path: Path) -> Path | None:
     """Gives `path` another name, which is returned; None when there is no such file any more."""
     aside = _temporary(path)
     try:
-        os.rename(path, aside)
+        patiently(lambda: os.rename(path, aside))
     except FileNotFoundError:
         return None
     _sync_folder(path.parent)
@@ -238,10 +239,15 @@ def put_back(aside: Path, path: Path) -> None:
     _sync_folder(path.parent)
 
 
+def _remove(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # `remove_stale_temporaries` finds it; what was written counts more
+        temporary.unlink(missing_ok=True)
+
+
 def write_new(path: Path, write: Callable[[BinaryIO], object], mode: int) -> None:
     """Lets `write` fill a file that there is not yet, with the rights that `mode` and the umask both give. Its name is
     on the disk once `put_in_place` has put its folder in place. Raises SegsuiteError when the disk refuses."""
-    with _disk_errors(path):
+    with disk_errors(path):
         _write_new(path, write, mode)
 
 
@@ -284,7 +290,7 @@ def _sync_folder(folder: Path) -> None:
 def put_in_place(folder: Path, target: Path) -> None:
     """Gives a finished folder, whose files are on the disk, its name in one step: all names in it are on the disk
     before, and its own afterwards. When another process has been quicker, its folder stays and this one goes."""
-    with _disk_errors(target):
+    with disk_errors(target):
         for inner, _, _ in os.walk(folder, topdown=False):
             _sync_folder(Path(inner))
         try:

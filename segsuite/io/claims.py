@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from segsuite.errors import ClaimError
-from segsuite.io import atomic, users
+from segsuite.io import atomic, reading, users
+from segsuite.io.reading import patiently
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # nine missed beats: a claimant that cannot be seen is taken for dead
@@ -37,7 +38,7 @@ class Claim:
         """Raises FileNotFoundError when what this process has just created is there no more: it was stopped for so
         long that another one has taken it over."""
         self._path, self._content = folder / NAME, content
-        self._open = os.open(self._path, os.O_RDONLY)
+        self._open = patiently(lambda: os.open(self._path, os.O_RDONLY))
         if os.pread(self._open, len(content) + 1, 0) != content:
             os.close(self._open)
             raise FileNotFoundError(self._path)
@@ -46,8 +47,14 @@ class Claim:
         self._beat.start()
 
     def check(self) -> None:
-        """To be called before what only the holder may write. Raises ClaimLost when another process holds the claim."""
-        if not self._is_own():
+        """To be called before what only the holder may write. Raises ClaimLost when another process holds the claim, or
+        that cannot be known."""
+        try:
+            is_own = self._is_own()
+        except reading.Unreadable as error:
+            what = f"whether this process may still write is not known: {error.what}"
+            raise ClaimLost(what, error.where, "call `segsuite run` again: it goes on") from error
+        if not is_own:
             holder = _parse(self._path) or {}
             raise ClaimLost(
                 f"another process has taken over this trial: {in_words(holder)}",
@@ -58,8 +65,8 @@ class Claim:
 
     def _is_own(self) -> bool:
         try:
-            return self._path.read_bytes() == self._content
-        except FileNotFoundError:
+            return reading.read_bytes(self._path) == self._content
+        except (FileNotFoundError, ValueError):
             return False
 
     def _renew(self) -> None:
@@ -71,9 +78,9 @@ class Claim:
         """Removes the claim, but not that of another."""
         self._stop.set()
         self._beat.join()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, reading.Unreadable):
             if self._is_own():
-                self._path.unlink()
+                patiently(self._path.unlink)
         os.close(self._open)
 
 
@@ -154,25 +161,18 @@ def _parse(path: Path) -> dict[str, Any] | None:
     """What a claim says; empty when it is damaged, None when there is none. Raises ClaimError when it is there and
     cannot be read."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(patiently(path.read_bytes))
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return None
         raise ClaimError(
-            f"its claim cannot be read ({error.strerror or error}){_owner(path)}",
+            f"its claim cannot be read ({error.strerror or error}){reading.owner(path)}",
             str(path),
             "ask its owner, or remove it when no process runs the trial",
         ) from error
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _owner(path: Path) -> str:
-    try:
-        return f"; it is {users.owner(path)}'s"
-    except OSError:
-        return ""
 
 
 @contextlib.contextmanager
@@ -205,7 +205,7 @@ def _is_stale(holder: dict[str, Any], path: Path, now: Callable[[], float]) -> b
         start = _start_of(holder.get("pid"))
         return start is None or start != holder.get("start")  # another process may have that number by now
     try:
-        return now() - path.lstat().st_mtime > STALE_SECONDS
+        return now() - patiently(path.lstat).st_mtime > STALE_SECONDS
     except FileNotFoundError:
         return True
 

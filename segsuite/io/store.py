@@ -1,64 +1,115 @@
 """Run directories: what lies where, in which state a trial is, and the one writer of each file."""
 
+import contextlib
 import json
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsuite.errors import SegsuiteError
-from segsuite.io import atomic, claims
+from segsuite.errors import SegsuiteError, plural
+from segsuite.io import atomic, claims, reading, results
 from segsuite.io.numbers import finite
+from segsuite.io.reading import Unreadable, patiently
 
 SMALLER_BATCH = "smaller_batch.json"
 """Beside trial.yaml when the memory was too small: the batches that are trained with, see trial/smaller_batch.py."""
 PREVIOUS = "previous.ckpt"
 OF_TRAINING = ("events.jsonl", "metrics.csv", "artefacts.json", "artefacts.npz")
-STATES = ("finished", "running", "failed", "unfinished", "new")
+EVENTS = "events.jsonl"
+OF_AN_EPOCH = (
+    "step", "learning_rate", "loss", "gradient_norm", "seconds", "data_seconds", "images_per_second", "miou",
+    "pixel_accuracy", "validation_loss",
+)  # fmt: skip
+"""What is a number, if it is there, in a line of events.jsonl."""
+STATES = ("finished", "running", "failed", "damaged", "unfinished", "unreadable", "new")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a run directory has found."""
+
+    state: str
+    """finished: has a whole result. running: a live process claims it. failed: ended with an error. damaged: its
+    result.json is not whole; `segsuite run` scores it again. unfinished: was stopped. unreadable: nobody knows, since
+    the folder or a file that says it cannot be read. new."""
+    why: str = ""
+    """Of a damaged or unreadable one: a sentence that names the file."""
+    to_do: str = ""
+    names: frozenset[str] = frozenset()
+    """What lies in the folder."""
+    result: Mapping[str, Any] | None = None
+    """Of a finished one: what result.json holds."""
 
 
 def names(folder: Path) -> frozenset[str]:
-    """What lies in a run directory, in one look; empty when there is none."""
+    """What lies in a run directory, in one look; empty when there is none. Raises Unreadable."""
     try:
-        return frozenset(os.listdir(folder))
+        return frozenset(patiently(lambda: os.listdir(folder)))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
+    except OSError as error:
+        raise reading.unreadable(folder, error) from error
 
 
-def state(folder: Path, there: frozenset[str] | None = None) -> str:
-    """finished: has a result. running: a live process claims it. failed: ended with an error. unfinished: was
-    stopped. new.
+def look(folder: Path) -> Look:
+    """Looks at a run directory. One look and not five: on a network file system each costs as much as the others, and
+    an experiment has thousands of run directories."""
+    try:
+        there = names(folder)
+        return _look(folder, there)
+    except Unreadable as error:
+        return Look("unreadable", error.what, error.advice)
 
-    `there`: its `names`, when the caller has looked already. One look and not five: on a network file system each
-    costs as much as the others, and an experiment has thousands of run directories.
-    """
-    there = names(folder) if there is None else there
-    if "result.json" in there:
-        return "finished"
-    if "claim.json" in there:
+
+def state(folder: Path) -> str:
+    """The state of a run directory, see `Look`."""
+    return look(folder).state
+
+
+def _look(folder: Path, there: frozenset[str]) -> Look:
+    found = _with_result(folder, there) if results.NAME in there else None
+    if found is not None and found.state == "finished":
+        return found
+    if claims.NAME in there:
         if claims.is_live(folder):
-            return "running"
-        if (folder / "result.json").exists():  # it has ended since the look
-            return "finished"
+            return Look("running", names=there)
+        found = _with_result(folder, there)  # it may have ended since the look
+    if found is not None:
+        return found
     if "failure.json" in there:
-        return "failed"
-    begun = "events.jsonl" in there or ("checkpoints" in there and (folder / "checkpoints" / "last.ckpt").exists())
-    return "unfinished" if begun else "new"
+        return Look("failed", names=there)
+    begun = "events.jsonl" in there or ("checkpoints" in there and reading.exists(folder / "checkpoints" / "last.ckpt"))
+    return Look("unfinished" if begun else "new", names=there)
+
+
+def _with_result(folder: Path, there: frozenset[str]) -> Look | None:
+    try:
+        return Look("finished", names=there, result=results.read(folder))
+    except FileNotFoundError:
+        return None
+    except results.Damaged as error:
+        return Look("damaged", str(error), "`segsuite run` sets it aside and scores the kept weights again", there)
 
 
 def log_file(folder: Path) -> Path:
     """What the trial's last attempt printed: log.txt, or where a cluster keeps it."""
     on_cluster = folder / "slurm.log"
-    return on_cluster if on_cluster.exists() else folder / "log.txt"
+    with contextlib.suppress(Unreadable):
+        if reading.exists(on_cluster):
+            return on_cluster
+    return folder / "log.txt"
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The mapping in a JSON file, or None when the file is absent or not whole."""
+    """The mapping in a JSON file, or None when the file is absent, not whole or unreadable: for what is only shown.
+    What a decision hangs on asks `look`, or `reading`."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = reading.parsed(reading.read_bytes(path), strict=False)
+    except (OSError, ValueError, Unreadable):
         return None
     return value if isinstance(value, dict) else None
 
@@ -73,23 +124,54 @@ def batches_in_words(record: Mapping[str, Any]) -> str:
     return f"{now} instead of {was}"
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
-    """The epochs of a run directory, oldest first; a line that a killed writer left half is not there."""
-    return list(_whole_lines(folder / "events.jsonl"))
-
-
-def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+def smaller_batch(folder: Path) -> dict[str, Any] | None:
+    """What smaller_batch.json says; None when there is none. Raises SegsuiteError when it cannot be read or is damaged:
+    with other batches the training would be another one."""
+    path = folder / SMALLER_BATCH
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            yield event
+        record = reading.parsed(reading.read_bytes(path))
+        batches_in_words(record)
+        named = [record[name] for name in record["was"]]
+        if not all(results.is_number(value) and isinstance(value, int) for value in named):
+            raise ValueError("batches are whole numbers")
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SegsuiteError(
+            f"{SMALLER_BATCH} is damaged: it said with which batches the trial is trained",
+            str(path),
+            f"remove the folder {folder} to train the trial anew",
+        ) from None
+    return dict(record)
+
+
+def events(folder: Path) -> list[dict[str, Any]]:
+    """The epochs of a run directory, oldest first; a line that a killed writer left half, or that is damaged, is not
+    there. Raises Unreadable."""
+    return events_and_damage(folder)[0]
+
+
+def events_and_damage(folder: Path) -> tuple[list[dict[str, Any]], str]:
+    """The same, and a sentence about what is damaged; empty when nothing is."""
+    try:
+        lines, damaged = reading.json_lines(folder / EVENTS)
+    except FileNotFoundError:
+        return [], ""
+    except ValueError as error:
+        return [], f"{EVENTS} is damaged: {error}"
+    whole = [event for event in lines if _is_event(event)]
+    damaged += len(lines) - len(whole)
+    return whole, f"{EVENTS}: {plural(damaged, 'line')} cannot be read, and left out" if damaged else ""
+
+
+def _is_event(event: Mapping[str, Any]) -> bool:
+    epoch = event.get("epoch")
+    return (
+        results.is_number(epoch)
+        and isinstance(epoch, int)
+        and not any(results.number(event.get(name)) for name in OF_AN_EPOCH)
+        and not results.each(results.number)(event.get("iou") or {})
+    )
 
 
 class RunDirectory:
@@ -116,8 +198,8 @@ class RunDirectory:
             atomic.remove_stale_temporaries(folder)
         # Another launcher may be writing its trial.yaml or its claim at this moment.
         atomic.remove_stale_temporaries(self.folder, older_than=60.0)
-        (self.folder / "failure.json").unlink(missing_ok=True)
-        smaller = read_json(self.folder / SMALLER_BATCH)
+        patiently(lambda: (self.folder / "failure.json").unlink(missing_ok=True))
+        smaller = smaller_batch(self.folder)
         if smaller is not None and not smaller.get("begun"):
             for path in (*self.checkpoints, *(self.folder / name for name in OF_TRAINING)):
                 path.unlink(missing_ok=True)
@@ -127,13 +209,13 @@ class RunDirectory:
         """Forgets the events of `epoch` and later, which are about to be run again."""
         self.check_claim()
         kept = [event for event in events(self.folder) if event["epoch"] < epoch]
-        if (self.folder / "events.jsonl").exists():
-            atomic.write_text(self.folder / "events.jsonl", "".join(json.dumps(event) + "\n" for event in kept))
+        if reading.exists(self.folder / EVENTS):
+            atomic.write_text(self.folder / EVENTS, "".join(json.dumps(event) + "\n" for event in kept))
 
     def add_event(self, event: Mapping[str, Any]) -> None:
         """Adds an epoch to events.jsonl and writes metrics.csv anew."""
         self.check_claim()
-        atomic.append_line(self.folder / "events.jsonl", json.dumps(finite(dict(event)), allow_nan=False))
+        atomic.append_line(self.folder / EVENTS, json.dumps(finite(dict(event)), allow_nan=False))
         rows = events(self.folder)
         columns = list(dict.fromkeys(key for row in rows for key, value in row.items() if not isinstance(value, dict)))
         lines = [",".join(columns)] + [
@@ -142,10 +224,13 @@ class RunDirectory:
         atomic.write_text(self.folder / "metrics.csv", "\n".join(lines) + "\n")
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Writes result.json: from now on the trial is finished."""
+        """Writes result.json: from now on the trial is finished. Raises ValueError for a result that no reader would
+        take for whole, which is a defect of the suite: the trial would be run again and again."""
         self.check_claim()
-        atomic.write_json(self.folder / "result.json", dict(result))
-        self.previous_checkpoint.unlink(missing_ok=True)
+        if wrong := results.fault(finite(dict(result))):
+            raise ValueError(f"this is no whole result: {wrong}")
+        atomic.write_json(self.folder / results.NAME, dict(result))
+        patiently(lambda: self.previous_checkpoint.unlink(missing_ok=True))
 
     def fail(self, error: BaseException) -> None:
         """Records why the attempt ended."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH
 from segsuite.experiment import Trial
-from segsuite.io import store
+from segsuite.io import logs, store
 from segsuite.io.imports import of_a_child
 from segsuite.io.wandb_environment import without_service
 from segsuite.launch.slots import Slot
@@ -28,6 +28,8 @@ ALLOCATOR = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 KILL_AFTER_SECONDS = 30.0
+BOUND_SECONDS = 5.0
+"""After which the size of the log is looked at again."""
 
 
 class Process(Protocol):
@@ -59,6 +61,7 @@ class Attempt:
     def __init__(self, trial: Trial, slot: Slot, tell: Callable[[dict[str, Any]], None], pool: Pool) -> None:
         self.trial, self.slot = trial, slot
         self._asked_at: float | None = None
+        self._bounded_at = time.monotonic()
         # Ends when this process does, however that comes about: the trial then leaves.
         their_input, self._alive = os.pipe()
         progress, their_output = os.pipe()
@@ -78,8 +81,12 @@ class Attempt:
     def ended(self) -> bool:
         """Whether the process has gone. A death that it could not record itself is recorded here."""
         if self._process.poll() is None:
+            if time.monotonic() - self._bounded_at > BOUND_SECONDS:
+                self._bounded_at = time.monotonic()
+                logs.bound(self.trial.folder / "log.txt")
             return False
         self._reader.join(5)
+        logs.bound(self.trial.folder / "log.txt")
         os.close(self._alive)
         # A death of our own asking needs no explanation.
         expected = (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE)

@@ -1,13 +1,13 @@
 """Why a trial has no result: from its own record, the exit codes of its attempts and the end of its log."""
 
-import json
 import re
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsuite.io import claims, store
+from segsuite.errors import SegsuiteError
+from segsuite.io import claims, reading, results, store
 from segsuite.launch.log_lines import readable
 
 TAIL_BYTES = 20_000
@@ -80,19 +80,24 @@ class Cause:
 
 
 NOTHING_KNOWN = Known()
+NO_REASON = "it failed, and its failure.json cannot be read"
 
 
 def cause(folder: Path, known: Known = NOTHING_KNOWN) -> Cause:
     """Why the trial in `folder` has no result; for a finished or running one, that it is so."""
-    state = store.state(folder)
+    look = store.look(folder)
+    state = look.state
     attempts, log = read_attempts(folder), store.log_file(folder)
     tail = _tail(log)
     if known.fate == "alive" and state in ("new", "unfinished") and not _has_ended(attempts):
         reason, advice, where = f"its job runs on {known.node}, and its Python is about to begin", "", str(log)
         state = "running"
+    elif state in ("damaged", "unreadable"):
+        reason, advice, where = look.why, look.to_do, str(folder / results.NAME if state == "damaged" else folder)
     else:
         reason, advice, where = _reason(folder, state, attempts, tail, log, known)
-    return Cause(state, reason, advice, where, tuple(attempts), tuple(tail[-SHOWN_LINES:]), smaller_batch(folder))
+    remark = "" if state == "unreadable" else smaller_batch(folder)
+    return Cause(state, reason, advice, where, tuple(attempts), tuple(tail[-SHOWN_LINES:]), remark)
 
 
 def smaller_batch(folder: Path) -> str:
@@ -102,7 +107,10 @@ def smaller_batch(folder: Path) -> str:
     >>> smaller_batch(Path("nowhere"))
     ''
     """
-    record = store.read_json(folder / store.SMALLER_BATCH)
+    try:
+        record = store.smaller_batch(folder)
+    except SegsuiteError as error:
+        return error.what
     if record is None:
         return ""
     words = store.batches_in_words(record)
@@ -112,23 +120,28 @@ def smaller_batch(folder: Path) -> str:
 def ended_badly(folder: Path) -> bool:
     """Whether the trial in `folder` was begun, has no result and is not being run."""
     state = store.state(folder)
-    return state in ("failed", "unfinished") or (state == "new" and bool(read_attempts(folder)))
+    return state in ("failed", "damaged", "unfinished", "unreadable") or (
+        state == "new" and bool(read_attempts(folder))
+    )
 
 
 def read_attempts(folder: Path) -> list[dict[str, Any]]:
     """The attempts on a cluster, oldest first: job, restart, node, begin and, once it has ended, end and code."""
     found: dict[tuple[str, int], dict[str, Any]] = {}
     try:
-        lines = (folder / "attempts.jsonl").read_text().splitlines()
-    except OSError:
+        lines, _ = reading.json_lines(folder / "attempts.jsonl")
+    except (OSError, ValueError, reading.Unreadable):
         return []
-    for line in lines:
-        try:
-            part = json.loads(line)
+    for part in lines:
+        if _is_part(part):
             found.setdefault((part["job"], part["restart"]), {}).update(part)
-        except (ValueError, KeyError, TypeError):  # half a line of a node that died
-            continue
     return list(found.values())
+
+
+def _is_part(part: dict[str, Any]) -> bool:
+    """Whether a line of attempts.jsonl is one of ours: its job is a text, and times and codes are numbers."""
+    numbers = (part.get(name, 0) for name in ("restart", "begin", "end", "code"))
+    return isinstance(part.get("job"), str) and "restart" in part and all(map(results.is_number, numbers))
 
 
 def is_over(folder: Path, job: str) -> bool:
@@ -165,6 +178,8 @@ def _reason(
     if state == "new" and not attempts:
         return "it has not begun", "`segsuite run` runs it", str(folder)
     failure = store.read_json(folder / "failure.json")
+    if failure is None and state == "failed":
+        return NO_REASON, "see its log, or run it again", str(folder / "failure.json")
     recorded = ("", "", "")
     if failure is not None:
         place = failure.get("where") or str(log)

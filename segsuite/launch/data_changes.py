@@ -1,5 +1,6 @@
 """Which trials saw other data than there are now: their scores are those of another question."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,14 +66,20 @@ def seen_data(trials: Sequence[Trial], states: Mapping[str, str], most: int = MO
     found = {}
     for trial in begun[:: max(1, -(-len(begun) // most))]:
         if states[trial.id] == "finished":
-            fingerprint = seen_by(store.read_json(trial.folder / "result.json") or {})
-        elif store.RunDirectory(trial.folder).last_checkpoint.exists():
+            fingerprint = seen_by(store.look(trial.folder).result or {})
+        elif states[trial.id] != "unreadable" and _has_checkpoint(trial):
             fingerprint = (store.read_json(trial.folder / "manifest.json") or {}).get("dataset_fingerprint")
         else:
             fingerprint = None
         if fingerprint:
             found[trial.id] = str(fingerprint)
     return found
+
+
+def _has_checkpoint(trial: Trial) -> bool:
+    with contextlib.suppress(OSError):
+        return store.RunDirectory(trial.folder).last_checkpoint.exists()
+    return False
 
 
 def seen_by(result: Mapping[str, Any]) -> str | None:

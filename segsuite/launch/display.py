@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from segsuite.errors import plural
+from segsuite.errors import SegsuiteError, plural
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 
@@ -131,12 +131,13 @@ class Display:
         self._work_done += 1
         shown = self._running.pop(trial.id)
         took = duration(time.monotonic() - shown.started)
-        state = store.state(trial.folder)
-        if state == "finished":
-            result = store.read_json(trial.folder / "result.json") or {}
-            score = result.get("scores", {}).get("miou")
+        look = store.look(trial.folder)
+        if look.state == "finished" and look.result is not None:
+            score = look.result["scores"]["miou"]
             self._line(f"  finished: {shown.name}: mIoU {'-' if score is None else f'{score:.3f}'} in {took}")
-        elif state == "failed":
+        elif look.state in ("damaged", "unreadable"):
+            self._line(f"  {look.state}: {shown.name}: {look.why}")
+        elif look.state == "failed":
             failure = store.read_json(trial.folder / "failure.json") or {}
             self._line(f"  FAILED: {shown.name}: {failure.get('reason')}")
             for word, key in (("where", "where"), ("to do", "advice")):
@@ -150,6 +151,21 @@ class Display:
         """Another process runs the trial that was begun here."""
         self._running.pop(trial.id)
         self._begun -= 1
+
+    def leaves_alone(self, trial: Trial, look: store.Look) -> None:
+        """A trial is not run, since nobody knows what its run directory holds."""
+        self._work_done += 1
+        self._line(f"  unreadable: {trial.arm}, seed {trial.seed}: {look.why}; it is not run")
+        self._line(f"    where: {trial.folder}")
+        self._line(f"    to do: {look.to_do}")
+
+    def refuses(self, trial: Trial, error: SegsuiteError) -> None:
+        """A trial could not be begun."""
+        self._work_done += 1
+        shown = self._running.pop(trial.id)
+        self._line(f"  FAILED: {shown.name}: {error.what}")
+        self._line(f"    where: {error.where}")
+        self._line(f"    to do: {error.advice}")
 
     def waits_for(self, trial: Trial, holder: dict[str, Any] | None) -> None:
         """Nothing to do but to wait for another process."""

@@ -3,13 +3,13 @@
 import contextlib
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH, plural
+from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH, ConfigError, plural
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 from segsuite.io.machine import cores
@@ -33,6 +33,7 @@ class Outcome:
 
     finished: int = 0
     failed: int = 0
+    unreadable: int = 0  # nobody knows whether they have a result: they are not run
     preempted: bool = False
     common_failure: str | None = None  # why no further trial was started
     not_started: int = 0  # because of that
@@ -46,20 +47,24 @@ def run(
     keep_going: bool = False,
     fresh: bool = False,
 ) -> Outcome:
-    """Runs every trial that has no result, `workers` at a time (auto: as many as suit the machine, see slots.py; None:
-    that on a CPU, and one on a GPU). A failed one is recorded and stops no other; when the first ones fail in the same
-    way, no further one is started, unless `keep_going`. Their processes are forked from one that has imported
-    everything, or `fresh`. per_device: trials at a time on a GPU; auto: as many as its memory holds.
+    """Runs every trial that has no whole result, `workers` at a time (auto: as many as suit the machine, see slots.py;
+    None: that on a CPU, and one on a GPU); not one that cannot be read. A failed one is recorded and stops no other;
+    when the first ones fail in the same way, no further one is started, unless `keep_going`. Their processes are forked
+    from one that has imported everything, or `fresh`. per_device: trials at a time on a GPU; auto: as many as its
+    memory holds.
 
     Ctrl-C (or SIGTERM, SIGUSR1) lets the running trials save and ends the run; a second one ends at once.
     """
-    waiting = [trial for trial in experiment.trials if store.state(trial.folder) != "finished"]
-    outcome = Outcome(finished=len(experiment.trials) - len(waiting))
+    looks = {trial.id: store.look(trial.folder) for trial in experiment.trials}
+    waiting = [trial for trial in experiment.trials if looks[trial.id].state not in ("finished", "unreadable")]
+    outcome = Outcome(finished=sum(look.state == "finished" for look in looks.values()))
     running: list[Attempt] = []
     ended: list[Path] = []
+    asleep: dict[str, float] = {}
     places = _slots(waiting, workers, per_device)
     sharing = Sharing(places, Room(gpu_memory()) if per_device == "auto" and places[0].device else None)
     display.begin(experiment, outcome.finished, len(places))
+    outcome.unreadable = _tell(experiment.trials, looks, display)
     if len(waiting) > 1 and not isinstance(workers, int):
         display.says(in_words(places, at_most=per_device == "auto"))
     _warn_of_fighting(waiting, len(places), display)
@@ -88,12 +93,25 @@ def run(
                 for attempt in running:
                     attempt.ask_to_leave(at_once=len(asked) > 1)
             elif not outcome.common_failure and not pool.warming():
-                _fill(sharing, running, waiting, outcome, display, pool)
+                _fill(sharing, running, waiting, outcome, display, pool, asleep)
             if running or waiting:
                 time.sleep(LOOK_SECONDS)
     outcome.preempted, outcome.not_started = bool(asked), len(waiting)
     display.end()
     return outcome
+
+
+def _tell(trials: Sequence[Trial], looks: Mapping[str, store.Look], display: Display) -> int:
+    """Says which results are damaged and which trials cannot be read; how many of the latter."""
+    unreadable = 0
+    for trial in trials:
+        look = looks[trial.id]
+        if look.state == "damaged":
+            display.warns(f"{trial.arm}, seed {trial.seed}: {look.why}; it is scored again, or trained anew")
+        elif look.state == "unreadable":
+            unreadable += 1
+            display.leaves_alone(trial, look)
+    return unreadable
 
 
 def _slots(
@@ -123,25 +141,56 @@ def _warn_of_fighting(waiting: Sequence[Trial], workers: int, display: Display) 
 
 
 def _fill(
-    sharing: Sharing, running: list[Attempt], waiting: list[Trial], outcome: Outcome, display: Display, pool: Pool
+    sharing: Sharing,
+    running: list[Attempt],
+    waiting: list[Trial],
+    outcome: Outcome,
+    display: Display,
+    pool: Pool,
+    asleep: dict[str, float],
 ) -> None:
-    """Starts the next trials where they may; waits a while when other launchers run all that are left."""
+    """Starts the next trials where they may; waits a while when other launchers run all that are left. `asleep`: id of
+    a trial that another launcher runs -> until when it is not looked at again."""
     held = 0  # by other launchers, or for lack of memory
     while not sharing.is_full and held < len(waiting):
         trial = waiting.pop(0)
-        state = store.state(trial.folder)
-        if state == "finished":  # by another launcher
+        if asleep.get(trial.id, 0.0) > time.monotonic():
+            waiting.append(trial)
+            held += 1
+            continue
+        look = store.look(trial.folder)
+        if look.state == "finished":  # by another launcher
             outcome.finished += 1
-        elif state == "running" or (slot := sharing.take(trial, running)) is None:
+        elif look.state == "unreadable":
+            outcome.unreadable += 1
+            display.leaves_alone(trial, look)
+        elif look.state == "running":
+            asleep[trial.id] = time.monotonic() + WAIT_SECONDS
+            waiting.append(trial)
+            held += 1
+        elif (slot := sharing.take(trial, running)) is None:
             waiting.append(trial)
             held += 1
         else:
-            freeze(trial)
-            display.starts(trial)
-            running.append(Attempt(trial, slot, partial(_hear, sharing, display, trial), pool))
+            attempt = _started(trial, slot, sharing, display, pool)
+            sharing.give_back(slot) if attempt is None else running.append(attempt)
+            outcome.failed += attempt is None
     if waiting and not running:
         display.waits_for(waiting[0], claims.read(waiting[0].folder))
         time.sleep(WAIT_SECONDS)
+
+
+def _started(trial: Trial, slot: Slot, sharing: Sharing, display: Display, pool: Pool) -> Attempt | None:
+    """None, and a sentence, where its run directory may not be written to, such as another person's: the other trials
+    go on."""
+    display.starts(trial)
+    try:
+        freeze(trial)
+        return Attempt(trial, slot, partial(_hear, sharing, display, trial), pool)
+    except (ConfigError, PermissionError) as error:
+        told = error if isinstance(error, ConfigError) else ConfigError(f"cannot write: {error}", str(trial.folder))
+        display.refuses(trial, told)
+        return None
 
 
 def _hear(sharing: Sharing, display: Display, trial: Trial, event: dict[str, Any]) -> None:
@@ -157,8 +206,9 @@ def _is_over(attempt: Attempt, outcome: Outcome, asked: bool) -> bool:
         return False
     if state == "running" or (state == "finished" and attempt.code != EXIT_DONE):
         return False
-    outcome.finished += state == "finished"
-    outcome.failed += state != "finished" and attempt.code != EXIT_PREEMPTED and not asked
+    is_done = state == "finished" or (state == "unreadable" and attempt.code == EXIT_DONE)
+    outcome.finished += is_done
+    outcome.failed += not is_done and attempt.code != EXIT_PREEMPTED and not asked
     return True
 
 

@@ -36,7 +36,11 @@ def failure_of(folder: Path, since: float = 0.0) -> Failure | None:
     """How the trial of a run directory failed at `since` or later, None if it did not."""
     path = folder / "failure.json"
     record = store.read_json(path)
-    if record is None or (recorded := path.stat().st_mtime) < since:
+    try:
+        recorded = path.stat().st_mtime
+    except OSError:
+        return None
+    if record is None or recorded < since:
         return None
     kind, reason = str(record.get("kind")), str(record.get("reason"))
     frames = FRAME.findall(str(record.get("traceback") or ""))
@@ -47,7 +51,7 @@ def failure_of(folder: Path, since: float = 0.0) -> Failure | None:
 def common_failure(folders: Sequence[Path], since: float = 0.0) -> str | None:
     """The sentence that says so when the first three of the trials that have ended, in this order, failed in the same
     way and none of them all has a result."""
-    if len(folders) < ENOUGH or any((folder / "result.json").exists() for folder in folders):
+    if len(folders) < ENOUGH or any(store.state(folder) == "finished" for folder in folders):
         return None
     first = [failure_of(folder, since) for folder in folders[:ENOUGH]]
     found = [failure for failure in first if failure is not None and failure.kind != OF_ONE_ARM]

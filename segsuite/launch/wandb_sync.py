@@ -21,6 +21,13 @@ EMPTY_LOG_BYTES = 7  # a header and nothing else: the writer was killed at once
 LOGS_AT_A_TIME = 50
 UPLOAD_SECONDS = 3600.0
 MIRROR_SECONDS = 600.0
+LEFT_ALONE = {
+    "new": "not started",
+    "running": "running: left alone",
+    "damaged": "its result.json is damaged: run it again first",
+    "unreadable": "cannot be read",
+}
+"""State -> why nothing is uploaded."""
 NOT_IN_FILES = {"pictures"}  # what only wandb's own folder holds
 
 
@@ -42,7 +49,7 @@ class Synced:
             return "INCOMPLETE"
         if self.lost:
             return "complete but for pictures"
-        return "complete" if self.state == "finished" else "-" if self.state in ("new", "running") else "all so far"
+        return "complete" if self.state == "finished" else "-" if self.state in LEFT_ALONE else "all so far"
 
 
 def sync(experiment: Experiment, again: bool = False) -> list[Synced]:
@@ -56,8 +63,8 @@ def sync(experiment: Experiment, again: bool = False) -> list[Synced]:
         server = Server(experiment)
         waiting: list[tuple[Synced, list[Path]]] = []
         for item in found:
-            if item.state in ("new", "running"):
-                item.done = "not started" if item.state == "new" else "running: left alone"
+            if item.state in LEFT_ALONE:
+                item.done = LEFT_ALONE[item.state]
             # Of a trial that has not finished, the server may lack what is only in the logs.
             elif server.lacks(item.trial, item.state) or item.state != "finished":
                 waiting.append((item, logs(item.trial, again)))
@@ -193,7 +200,7 @@ def _lacks(run: Any, names: set[str], trial: Trial, state: str) -> Iterator[tupl
 
 
 def _lacks_result(run: Any, names: set[str], trial: Trial) -> Iterator[tuple[str, str]]:
-    result = store.read_json(trial.folder / "result.json") or {}
+    result = store.look(trial.folder).result or {}
     score, shown = result.get("scores", {}).get("miou"), run.summary.get("final/miou")
     if run.state != "finished":
         yield "end", f"the end (its state is {run.state})"

@@ -47,10 +47,12 @@ def read_trained(folder: Path) -> Trained:
 
     if not (folder / "trial.yaml").exists():
         raise ConfigError("this is no run directory: it holds no trial.yaml", str(folder), "name that of a trial")
-    result = store.read_json(folder / "result.json")
+    look = store.look(folder)
+    result = look.result
     if result is None:
+        why = f": {look.why}" if look.why else ""
         advice = "run its experiment again: it goes on where it was"
-        raise ConfigError(f"the trial is {store.state(folder)}, not finished", str(folder), advice)
+        raise ConfigError(f"the trial is {look.state}, not finished{why}", str(folder), look.to_do or advice)
     trial = frozen.read(folder)
     try:
         with np.load(folder / "counts.npz", allow_pickle=False) as counts:
@@ -131,7 +133,7 @@ def _of_experiment(path: Path, overrides: Sequence[str], arm: str | None, seed: 
             str(path),
             f"choose one with --arm: {'; '.join(_with_scores(fit))}",
         )
-    finished = [trial for trial in fit if (trial.folder / "result.json").exists()]
+    finished = [trial for trial in fit if store.state(trial.folder) == "finished"]
     if not finished:
         raise ConfigError(
             f"none of its {plural(len(fit), 'trial')} has finished", str(path), f"run it first: segsuite run {path}"
@@ -153,7 +155,7 @@ def _with_scores(trials: Sequence["Trial"]) -> list[str]:
     scores: dict[str, list[float]] = {}
     for trial in trials:
         found = scores.setdefault(trial.arm, [])
-        miou = ((store.read_json(trial.folder / "result.json") or {}).get("scores") or {}).get("miou")
+        miou = ((store.look(trial.folder).result or {}).get("scores") or {}).get("miou")
         if isinstance(miou, float | int):
             found.append(float(miou))
     ordered = sorted(scores, key=lambda name: -(sum(scores[name]) / len(scores[name])) if scores[name] else 1)

@@ -4,15 +4,13 @@ The scores are those of `segsuite.metrics.boundary`: ratios of sums over images,
 classes. They are linearised as in `segsuite.stats.influence`, and judged as all other scores are (`segsuite.stats`).
 """
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.errors import ConfigError, unknown_name
-from segsuite.metrics import BOUNDARY_COLUMNS, BOUNDARY_SCORES
-from segsuite.report.checkerboards import DAMAGED
+from segsuite.metrics import BOUNDARY_COLUMNS, BOUNDARY_SCORES, array_files
 from segsuite.report.gather import Counted, Gathered, TrialRecord, same_images
 from segsuite.stats import Comparison, resampling_units
 from segsuite.stats.contrast import Influences, holm_family, too_few_units
@@ -108,10 +106,10 @@ def _of_arm(gathered: Gathered, arm: str, reference: Counted) -> Mapping[int, Co
 def read_boundary_counts(trial: TrialRecord) -> Counts | None:
     """`boundary_counts` of counts.npz, int64 (N, C, 10); None when absent, damaged or of other columns."""
     try:
-        with np.load(io.BytesIO((trial.folder / "counts.npz").read_bytes()), allow_pickle=False) as arrays:
-            counts, columns = arrays["boundary_counts"], tuple(str(name) for name in arrays["boundary_columns"])
-    except DAMAGED:
+        arrays = array_files.read(trial.folder / "counts.npz", ("boundary_counts", "boundary_columns"))
+    except array_files.Damaged:
         return None
+    counts, columns = arrays["boundary_counts"], tuple(str(name) for name in arrays["boundary_columns"].ravel())
     expected = (*trial.counted.counts.shape[:2], len(BOUNDARY_COLUMNS)) if trial.counted is not None else None
     if columns != BOUNDARY_COLUMNS or counts.shape != expected or counts.dtype.kind not in "iu":
         return None

@@ -4,11 +4,8 @@ What is missing, damaged or not what it should be is left out; nothing in these 
 theirs gets further than the names of places, which hold letters, digits and dots only.
 """
 
-import io
 import math
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +16,7 @@ from numpy.typing import NDArray
 
 from segsuite.checkerboard import MEASURES, RENEWED_CONTROLS, VERSION
 from segsuite.io import store
+from segsuite.metrics import array_files
 from segsuite.report.gather import Gathered
 
 MOMENTS = ("start", "final")
@@ -31,11 +29,6 @@ COLOURED = "margin_image"
 """The only array with a third axis, of colours."""
 
 Picture = NDArray[Any]
-DAMAGED = (
-    *(OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, SyntaxError, NotImplementedError),
-    *(OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
-)
-"""What numpy and zipfile raise for files that are not what they should be."""
 
 
 class Row(NamedTuple):
@@ -173,13 +166,10 @@ def read_pictures(folder: Path) -> dict[str, Picture]:
     """
     found: dict[str, Picture] = {}
     try:
-        # In memory: of a damaged file numpy would leave the file open.
-        with np.load(io.BytesIO((folder / "artefacts.npz").read_bytes()), allow_pickle=False) as arrays:
-            for name in arrays.files:
-                if arrays.zip.getinfo(f"{name}.npy").file_size <= MOST_BYTES:
-                    picture = _picture(name, arrays[name])
-                    found |= {} if picture is None else {name: picture}
-    except DAMAGED:
+        for name, array in array_files.read(folder / "artefacts.npz", most_bytes=MOST_BYTES).items():
+            picture = _picture(name, array)
+            found |= {} if picture is None else {name: picture}
+    except array_files.Damaged:
         return {}
     return found
 

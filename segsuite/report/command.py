@@ -44,6 +44,9 @@ def report(experiment: Experiment, wishes: Wishes, say: Callable[[str], object] 
     made = build_report(experiment, wishes.with_images)
     page = write_report(made, folder)
     say(made.material.answers.sentence)
+    for trial in made.material.gathered.trials:
+        if trial.state in ("damaged", "unreadable") or trial.damaged:
+            say(f"note: {trial.arm}, seed {trial.seed}: {'; '.join(filter(None, (trial.reason, *trial.damaged)))}")
     say(f"written to {page}")
     if wishes.with_figures:
         figures = [figure for section in made.sections for figure in section.figures]

@@ -5,8 +5,6 @@ The files are the truth: nothing here asks a network, a tracker or a running tri
 
 import dataclasses
 import shlex
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +19,8 @@ from segsuite.config import TrialSettings
 from segsuite.errors import NonFiniteError
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import manifest, store
+from segsuite.io.reading import Unreadable
+from segsuite.metrics import array_files
 from segsuite.metrics.groups import image_miou
 from segsuite.report.same_data import OTHER_DATA, of_other_data
 
@@ -70,6 +70,8 @@ class TrialRecord:
     finished."""
     diverged: bool = False
     """Whether it ended because a loss, a gradient or logits became NaN or infinite."""
+    damaged: tuple[str, ...] = ()
+    """What of its files beside the result cannot be read."""
 
     @property
     def finished(self) -> bool:
@@ -206,19 +208,25 @@ def _value(axis: str, label: str) -> str:
 
 
 def _record(trial: Trial) -> TrialRecord:
-    state, folder, reason = store.state(trial.folder), trial.folder, ""
-    result = store.read_json(folder / "result.json") if state == "finished" else None
-    if state == "finished" and not _is_whole(result):
-        state, result, reason = "failed", None, "result.json cannot be read; delete it and run the experiment again"
-    counted = None
+    look, folder = store.look(trial.folder), trial.folder
+    state, result, counted, reason = look.state, look.result, None, look.why
+    epochs, damage = list[dict[str, Any]](), ""
+    if state != "unreadable":
+        try:
+            epochs, damage = store.events_and_damage(folder)
+        except Unreadable as error:
+            state, result, reason = "unreadable", None, error.what
     if result is not None:
         try:
             counted = _counted(folder / "counts.npz")
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        except array_files.Damaged:
             reason = "counts.npz cannot be read; this trial is in no comparison"
     failure = (store.read_json(folder / "failure.json") or {}) if state == "failed" else {}
     if state == "failed" and not reason:
         reason = str(failure.get("reason") or "no reason was recorded")
+    damaged = [damage] if damage else []
+    if result is not None:
+        damaged += _damaged(folder, look.names)
     return TrialRecord(
         trial.id,
         trial.arm,
@@ -227,12 +235,27 @@ def _record(trial: Trial) -> TrialRecord:
         folder,
         trial.settings,
         result,
-        tuple(store.events(folder)),
+        tuple(epochs),
         tuple(manifest.of_result(manifest.attempts(folder))),
         reason,
         counted,
         diverged=failure.get("kind") == NonFiniteError.__name__,
+        damaged=tuple(damaged),
     )
+
+
+def _damaged(folder: Path, names: frozenset[str]) -> list[str]:
+    """Files beside a result that are there and cannot be read, each with what is wrong. Without one the page lacks a
+    figure, and nothing else would say why. counts.npz has a notice of its own."""
+    of_json = [name for name in ("artefacts.json", "manifest.json") if name in names]
+    found = [f"{name} cannot be read" for name in of_json if store.read_json(folder / name) is None]
+    for name in ("histograms.npz", "artefacts.npz"):
+        if name in names:
+            try:
+                array_files.read(folder / name)
+            except array_files.Damaged:
+                found.append(f"{name} cannot be read")
+    return found
 
 
 def _with_other_data_marked(records: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
@@ -242,22 +265,13 @@ def _with_other_data_marked(records: Sequence[TrialRecord]) -> tuple[TrialRecord
     )
 
 
-def _is_whole(result: Mapping[str, Any] | None) -> bool:
-    return (
-        result is not None
-        and isinstance(result.get("scores"), dict)
-        and isinstance(result.get("class_scores"), dict)
-        and isinstance(result["class_scores"].get("iou"), dict)
-    )
-
-
 def _counted(path: Path) -> Counted:
-    with np.load(path, allow_pickle=False) as arrays:
-        counts = arrays["counts"].astype(np.int64)
-        texts = {name: tuple(str(item) for item in arrays[name]) for name in ("names", "sequences", "classes")}
-    if counts.ndim != 3 or counts.shape != (len(texts["names"]), len(texts["classes"]), 3):
-        raise ValueError(f"counts are (N, C, 3), got {counts.shape}")
-    return Counted(counts, texts["names"], texts["sequences"], texts["classes"])
+    arrays = array_files.read(path, ("counts", "names", "sequences", "classes"))
+    texts = {name: tuple(str(item) for item in arrays[name].ravel()) for name in ("names", "sequences", "classes")}
+    counts = arrays["counts"]
+    if counts.shape != (len(texts["names"]), len(texts["classes"]), 3) or counts.dtype.kind not in "iu":
+        raise array_files.Damaged(f"counts are whole numbers (N, C, 3), got {counts.dtype} {counts.shape}")
+    return Counted(counts.astype(np.int64), texts["names"], texts["sequences"], texts["classes"])
 
 
 def same_images(one: Counted, other: Counted) -> bool:

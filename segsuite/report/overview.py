@@ -11,7 +11,9 @@ from segsuite.report.gather import Gathered, TrialRecord, number, same_images
 from segsuite.report.made_differently import made_differently
 from segsuite.report.sections.base import Material
 
+BAD = ("failed", "damaged", "unreadable")
 SYMBOLS = {"finished": "\N{CHECK MARK}", "running": "\N{BLACK RIGHT-POINTING TRIANGLE}", "failed": "\N{BALLOT X}"}
+SYMBOLS |= {"damaged": "\N{BALLOT X}", "unreadable": "\N{BALLOT X}"}
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,14 @@ def overview(material: Material) -> Overview:
     failures = [
         Failure(material.styles[trial.arm].name, trial.seed, trial.reason, f"{trial.id}/log.txt")
         for trial in gathered.trials
-        if trial.state == "failed"
+        if trial.state in BAD
     ]
     notices = list(_notices(material))
-    return Overview(_facts(gathered), alarm, bool(counts["failed"]), notices, grid, failures)
+    return Overview(_facts(gathered), alarm, any(counts[state] for state in BAD), notices, grid, failures)
 
 
 def _word(state: str) -> str:
-    return {"new": "not started", "unfinished": "stopped", "failed": "failed", "running": "running"}[state]
+    return {"new": "not started", "unfinished": "stopped", "unreadable": "not readable"}.get(state, state)
 
 
 def _mark(trial: TrialRecord) -> Mark:
@@ -84,6 +86,8 @@ def _mark(trial: TrialRecord) -> Mark:
         "running": f"epoch {epochs}",
         "unfinished": f"stopped {epochs}",
         "failed": "failed",
+        "damaged": "damaged",
+        "unreadable": "not readable",
         "new": "not started",
     }[trial.state]
     return Mark(trial.state, SYMBOLS.get(trial.state, ""), text)
@@ -136,6 +140,10 @@ def _notices(material: Material) -> Iterable[str]:
     if left_out:
         shown = listed([f"{material.styles[trial.arm].name} seed {trial.seed}" for trial in left_out])
         yield f"In no comparison, because counts.npz is missing, damaged or of other images: {shown}."
+    damaged = [trial for trial in gathered.trials if trial.damaged]
+    if damaged:
+        shown = listed([f"{material.styles[t.arm].name} seed {t.seed} ({', '.join(t.damaged)})" for t in damaged], 20)
+        yield f"Damaged files were left out, and with them what they would have shown: {shown}."
     yield from made_differently(gathered, {arm: style.name for arm, style in material.styles.items()})
     precisions = list(dict.fromkeys(str(result.get("precision")) for result in results))
     if len(precisions) > 1:

@@ -24,9 +24,9 @@ def results(experiment: Experiment) -> dict[str, dict[int, dict[str, Any]]]:
     """arm -> seed -> result.json, of the trials that have one, in the experiment's order."""
     found: dict[str, dict[int, dict[str, Any]]] = {arm: {} for arm in experiment.arms}
     for trial in experiment.trials:
-        result = store.read_json(trial.folder / "result.json")
+        result = store.look(trial.folder).result
         if result is not None:
-            found[trial.arm][trial.seed] = result
+            found[trial.arm][trial.seed] = dict(result)
     return found
 
 

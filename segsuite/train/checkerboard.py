@@ -1,7 +1,5 @@
 """Measures checkerboards while a trial trains, and at its end; writes artefacts.json and artefacts.npz."""
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from segsuite.config.checkerboard import Checkerboard
 from segsuite.datasets.base import SegmentationDataset
 from segsuite.io import atomic
 from segsuite.io.store import read_json
+from segsuite.metrics import array_files
 from segsuite.models.network import SegmentationNetwork
 from segsuite.train.module import SegmentationModule
 from segsuite.train.samples import chosen
@@ -29,14 +28,23 @@ FINAL_FACTOR = 4
 """How many times the images of a measurement in training are measured at the end."""
 
 
+def _list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list) else []
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("epoch"), int)
+
+
 class Artefacts:
     """artefacts.json and artefacts.npz of a run directory."""
 
     def __init__(self, folder: Path) -> None:
         self.path, self.arrays_path = folder / "artefacts.json", folder / "artefacts.npz"
         found = read_json(self.path)
-        self.rows: list[Row] = list(found["rows"]) if found and found.get("version") == VERSION else []
-        self.images: list[str] = list(found["images"]) if found and self.rows else []
+        kept = found if found is not None and found.get("version") == VERSION else {}
+        self.rows: list[Row] = [row for row in _list(kept.get("rows")) if _is_row(row)]
+        self.images: list[str] = _list(kept.get("images")) if self.rows else []
 
     def rewind(self, epochs: int) -> None:
         """Forgets what was measured after more than `epochs` epochs, which are about to be run again."""
@@ -67,9 +75,8 @@ class Artefacts:
 
     def _pictures(self) -> dict[str, NDArray[Any]]:
         try:
-            with np.load(io.BytesIO(self.arrays_path.read_bytes()), allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, zipfile.BadZipFile):
+            return array_files.read(self.arrays_path)
+        except array_files.Damaged:
             return {}
 
 

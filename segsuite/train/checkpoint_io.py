@@ -11,6 +11,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from segsuite.errors import SegsuiteError
 from segsuite.io import atomic, trial_warnings
+from segsuite.io.reading import Unreadable, patiently, unreadable
 from segsuite.io.store import PREVIOUS, RunDirectory
 
 OF_FINISHED = ("state_dict", "epoch", "global_step", "pytorch-lightning_version")
@@ -54,13 +55,11 @@ def load(path: Path) -> dict[str, Any]:
     """The checkpoint at `path`, on the CPU. Raises SegsuiteError when it is damaged, be it by one bit, which torch does
     not look for."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(damaged)
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = patiently(lambda: _read(path))
     except FileNotFoundError:
         raise
+    except PermissionError as error:  # it may be whole
+        raise unreadable(path, error) from error
     except Exception as error:
         raise SegsuiteError(
             f"the checkpoint cannot be read: {type(error).__name__}",
@@ -70,13 +69,26 @@ def load(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
+def _read(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(damaged)
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise TypeError("it is no checkpoint of a trial")
+    return checkpoint
+
+
 def load_newest_whole(run: RunDirectory) -> dict[str, Any] | None:
     """What a training continues from, None when it has not saved yet. Where last.ckpt is damaged, the one before it,
     else the best one, takes its place, and a warning says so. Raises SegsuiteError when none is whole."""
-    if not run.last_checkpoint.exists():
-        return None
     try:
         return load(run.last_checkpoint)
+    except FileNotFoundError:
+        return None
+    except Unreadable:
+        raise
     except SegsuiteError as error:
         for path in (run.previous_checkpoint, run.best_checkpoint):
             with contextlib.suppress(SegsuiteError, FileNotFoundError):

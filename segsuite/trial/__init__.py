@@ -20,7 +20,7 @@ from segsuite.errors import ConfigError, Preempted, RetryAlone, SegsuiteError, S
 from segsuite.io import manifest, trial_warnings
 from segsuite.io.claims import ClaimLost
 from segsuite.io.machine import cores, packed, side_by_side
-from segsuite.io.store import RunDirectory, batches_in_words, read_json
+from segsuite.io.store import RunDirectory, batches_in_words
 from segsuite.losses import build_loss
 from segsuite.losses.full_resolution import build_fused_loss
 from segsuite.losses.gradient_norm import MeasuredLoss
@@ -44,6 +44,7 @@ from segsuite.trial.label_fit import fit_to_labels
 from segsuite.trial.loss import resolve_loss
 from segsuite.trial.networks import build_network, scored_checkpoint
 from segsuite.trial.ranks import claimed
+from segsuite.trial.repair import set_aside_damaged, whole_result
 from segsuite.trial.result import summarise, write_counts
 from segsuite.trial.smaller_batch import halved_when_out_of_memory, keep_steps, leave_when_beside_others
 from segsuite.trial.threads import Threads, choose_threads, threads_so_far
@@ -78,12 +79,13 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
     device = resolve_device(trial.settings.execution.device)
     with joined(trial.settings.execution, device) as ranks, claimed(folder, ranks) as claim:
         run = RunDirectory(folder, claim)
-        if (finished := ranks.of_first(read_json(folder / "result.json"))) is not None:
+        if (finished := ranks.of_first(whole_result(folder))) is not None:
             return finished  # by another launcher, since this one looked
         if not ranks.is_first:
             return follow(trial, device, ranks, run, stop)
         with tracked(subject(trial, folder), report) as tracker, recorded(trial, run, stop, ranks):
             run.open()
+            set_aside_damaged(trial.settings, run)
             machine = prepare(trial, device, ranks, threads_so_far(run))
             tell_threads(machine.threads, folder, report)
             data = build_data(trial.settings, ranks, device, report)

@@ -46,7 +46,7 @@ def leftovers(experiment: Experiment, old: bool = False, caches: bool = False) -
             # A copy under another name, or a link to a run directory elsewhere, is somebody's own.
             if folder.name in known or folder.is_symlink() or _id_in(settings) != folder.name:
                 continue
-            if store.state(folder) != "running":
+            if store.state(folder) not in ("running", "unreadable"):
                 paths = store.RunDirectory(folder).checkpoints
                 yield from _files("checkpoint of a trial that the YAML no longer has", paths)
     if caches:

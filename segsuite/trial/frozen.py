@@ -31,8 +31,12 @@ def read(folder: Path) -> Frozen:
     missing = [key for key in ("id", "experiment", "arm", "seed", "settings") if key not in value]
     if missing:
         raise ConfigError(f"this is not a frozen trial: {', '.join(missing)} missing", str(folder / "trial.yaml"))
+    seed, differences = value["seed"], value.get("differences") or {}
+    if not isinstance(seed, int) or not isinstance(value["settings"], dict) or not isinstance(differences, dict):
+        what = "this is not a frozen trial: seed, settings or differences are not what they should be"
+        raise ConfigError(what, str(folder / "trial.yaml"), "`segsuite run` writes it again")
     settings = validate(value["settings"], lambda path: source.where(("settings", *path)))
-    smaller = store.read_json(folder / store.SMALLER_BATCH)
+    smaller = store.smaller_batch(folder)
     if smaller is not None:
         train = settings.train.model_copy(update={name: int(smaller[name]) for name in smaller["was"]})
         settings = settings.model_copy(update={"train": train})
@@ -40,8 +44,8 @@ def read(folder: Path) -> Frozen:
         str(value["id"]),
         str(value["experiment"]),
         str(value["arm"]),
-        int(value["seed"]),
+        seed,
         settings,
-        dict(value.get("differences") or {}),
+        dict(differences),
         smaller and {key: value for key, value in smaller.items() if key != "begun"},
     )

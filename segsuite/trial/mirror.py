@@ -21,7 +21,7 @@ from segsuite.trial.frozen import Frozen, read
 
 def mirror(folder: Path, epochs: Collection[int]) -> list[str]:
     """Logs `epochs` and the result of the trial in `folder`; the warnings. Raises ConfigError without a result."""
-    result = store.read_json(folder / "result.json")
+    result = store.look(folder).result
     if result is None:
         raise ConfigError("the trial has no result", str(folder), "finish it first")
     warnings: list[str] = []

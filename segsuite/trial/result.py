@@ -55,6 +55,7 @@ def summarise(
     """What result.json holds: scores, what was scored, cost."""
     scores = evaluated.scores.to_json()
     epochs = events(folder)
+    speeds = [event["images_per_second"] for event in epochs if event.get("images_per_second") is not None]
     return {
         "id": trial.id,
         "experiment": trial.experiment,
@@ -75,8 +76,8 @@ def summarise(
         },
         "cost": {
             **prediction_cost(network, *image_size(data), device, precision),
-            "train_seconds": sum(event["seconds"] for event in epochs),
-            "images_per_second": statistics.median(event["images_per_second"] for event in epochs),
+            "train_seconds": sum(event.get("seconds") or 0.0 for event in epochs),
+            "images_per_second": statistics.median(speeds) if speeds else None,
             "peak_memory_bytes": peak_memory_bytes(device),
             "matched": getattr(network, "matched", None),
         },

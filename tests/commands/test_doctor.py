@@ -17,6 +17,7 @@ from segsuite.launch.doctor.needs import check_needs
 from segsuite.launch.slurm import doctor as site
 from segsuite.launch.slurm.profile import Profile
 from tests.reliability.trials import REPOSITORY, trials_of, write_experiment
+from tests.results import whole_result
 
 TORCH = {"torch": "2.9", "lightning": "2.6", "cuda": "13.0", "gpus": ["H200", "H200"]}
 
@@ -236,7 +237,7 @@ def test_a_profile_where_there_is_no_slurm_is_a_problem(tmp_path: Path, monkeypa
 
 def test_what_is_needed_of_finished_trials_is_not_reckoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_experiment(tmp_path, seeds=[0, 1, 2])
-    atomic.write_json(trials_of(path)[0].folder / "result.json", {})
+    atomic.write_json(trials_of(path)[0].folder / "result.json", whole_result())
     asked: list[int] = []
 
     def check(_: Path, trials: int) -> list[Check]:

@@ -16,6 +16,7 @@ from segsuite.launch.slots import Slot
 from segsuite.launch.slurm.estimate import cost
 from segsuite.launch.slurm.profile import Profile
 from tests.reliability.trials import segsuite, trials_of, write_experiment
+from tests.results import whole_result
 
 TWO_ARMS = {"compare": {"train.optimizer.learning_rate": [1e-3, 2e-3]}, "seeds": [0, 1]}
 
@@ -47,7 +48,7 @@ def test_without_failures_there_is_nothing_to_retry(tmp_path: Path, capsys: pyte
     path = write_experiment(tmp_path, seeds=[0, 1])
     assert main(["retry", str(path)]) == 0
     assert capsys.readouterr().out == f"nothing to retry; `segsuite run {path}` runs what has no result yet\n"
-    atomic.write_json(freeze(trials_of(path)[0]) / "result.json", {})
+    atomic.write_json(freeze(trials_of(path)[0]) / "result.json", whole_result())
     assert main(["retry", str(path), trials_of(path)[0].id]) == 0
     assert "nothing to retry" in capsys.readouterr().out
 
@@ -81,7 +82,7 @@ def test_the_cost_is_the_median_of_the_arm_else_of_all(tmp_path: Path) -> None:
     experiment = load(write_experiment(tmp_path, **TWO_ARMS | {"seeds": [0, 1, 2, 3]}))
     slow = [trial for trial in experiment.trials if trial.arm == experiment.arms[0]]
     for trial, took in zip(slow, (100, 300, 800), strict=False):
-        store.RunDirectory(freeze(trial)).finish({"cost": {"attempt_seconds": took, "train_seconds": 50}})
+        store.RunDirectory(freeze(trial)).finish(whole_result(cost={"attempt_seconds": took, "train_seconds": 50}))
     missing = [trial for trial in experiment.trials if store.state(trial.folder) != "finished"]
     found = cost(experiment, missing, Profile(gpus_per_node="a100:2"))
     assert (found.trials, found.finished, found.seconds) == (5, 3, 5 * 300)
@@ -92,7 +93,7 @@ def test_the_cost_is_the_median_of_the_arm_else_of_all(tmp_path: Path) -> None:
 def test_of_a_resumed_trial_the_whole_training_counts(tmp_path: Path) -> None:
     experiment = load(write_experiment(tmp_path, seeds=[0, 1]))
     done, missing = experiment.trials
-    store.RunDirectory(freeze(done)).finish({"cost": {"attempt_seconds": 60, "train_seconds": 500}})
+    store.RunDirectory(freeze(done)).finish(whole_result(cost={"attempt_seconds": 60, "train_seconds": 500}))
     assert cost(experiment, [missing], Profile()).seconds == 500
 
 

@@ -146,3 +146,33 @@ def test_mean_and_std_of_a_local_file_are_those_of_the_row(name: str, tmp_path: 
     source = pretrained(name, str(tmp_path / "weights.safetensors"))
     assert source is not None
     assert source.mean == (HALF if name in TABLE else IMAGENET_MEAN)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.safetensors"])
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "list"])
+def test_a_damaged_file_of_weights_is_one_sentence_that_names_it(name: str, damage: str, tmp_path: Path) -> None:
+    from segsuite.encoders.weights import read_local
+
+    path, state = tmp_path / name, {"x": torch.zeros(300)}
+    save_file(state, path) if name.endswith("safetensors") else torch.save([1] if damage == "list" else state, path)
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"<html>404", "list": whole}[damage])
+    if (name, damage) == ("weights.safetensors", "list"):
+        assert read_local(path).state["x"].shape == (300,)
+        return
+    with pytest.raises(ConfigError, match="the file of encoder weights cannot be read") as caught:
+        read_local(path)
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+@pytest.mark.parametrize(
+    "value", ["", "abc", "[0.5]", "[1, 2, 3, 4]", "0.5", '{"r": 1}', "[0.5, NaN, 0.5]", '["a", 1, 1]']
+)
+def test_metadata_that_are_no_three_numbers_are_refused(key: str, value: str, tmp_path: Path) -> None:
+    from segsuite.encoders.weights import read_local
+
+    path = tmp_path / "weights.safetensors"
+    save_file({"x": torch.zeros(1)}, path, metadata={key: value})
+    with pytest.raises(ConfigError, match=rf"its metadata say {key}: .*, which is no list of three numbers"):
+        read_local(path)

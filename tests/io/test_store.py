@@ -10,6 +10,7 @@ from segsuite.errors import NonFiniteError
 from segsuite.io import claims, store
 from segsuite.io.claims import claim
 from segsuite.io.store import RunDirectory
+from tests.results import whole_result
 
 
 def event(epoch: int, **values: object) -> dict[str, object]:
@@ -34,7 +35,7 @@ def test_a_claimed_trial_is_running_whatever_else_is_there(tmp_path: Path) -> No
 
 def test_a_trial_that_ends_while_it_is_looked_at_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def ended(folder: Path) -> bool:
-        RunDirectory(folder).finish({})
+        RunDirectory(folder).finish(whole_result())
         (folder / "claim.json").unlink()
         return False
 
@@ -45,9 +46,9 @@ def test_a_trial_that_ends_while_it_is_looked_at_is_finished(tmp_path: Path, mon
 
 def test_a_result_makes_a_trial_finished(tmp_path: Path) -> None:
     store.record_failure(tmp_path, "Died", "of old age")
-    RunDirectory(tmp_path).finish({"scores": {"miou": float("nan")}})
+    RunDirectory(tmp_path).finish(whole_result(scores={"miou": float("nan")}))
     assert store.state(tmp_path) == "finished"
-    assert store.read_json(tmp_path / "result.json") == {"scores": {"miou": None}}
+    assert (store.read_json(tmp_path / "result.json") or {})["scores"] == {"miou": None, "pixel_accuracy": 0.75}
 
 
 def test_a_torn_last_line_is_not_an_event(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from segsuite.io import atomic, store
 from segsuite.launch.causes import Known, cause, is_over, read_attempts
+from tests.results import whole_result
 
 
 def attempt(folder: Path, code: int | None, restart: int = 0, job: str = "7_1") -> None:
@@ -123,7 +124,7 @@ def test_attempts_are_put_together_and_half_a_line_is_left_out(tmp_path: Path) -
 
 def test_states_that_are_no_failure_are_said(tmp_path: Path) -> None:
     assert cause(tmp_path).reason == "it has not begun"
-    atomic.write_json(tmp_path / "result.json", {})
+    atomic.write_json(tmp_path / "result.json", whole_result())
     assert cause(tmp_path).reason == "it has a result"
 
 
@@ -144,7 +145,7 @@ def test_what_the_trial_recorded_with_advice_is_before_what_an_earlier_attempt_p
 def test_a_trial_with_smaller_batches_says_so_also_when_it_has_finished(tmp_path: Path) -> None:
     record = {"batch_size": 4, "accumulate": 2, "was": {"batch_size": 8, "accumulate": 1}}
     atomic.write_json(tmp_path / "smaller_batch.json", record)
-    atomic.write_json(tmp_path / "result.json", {})
+    atomic.write_json(tmp_path / "result.json", whole_result())
     assert "4 x 2 instead of 8 x 1" in cause(tmp_path).remark
 
 

@@ -12,6 +12,7 @@ from segsuite.experiment import load
 from segsuite.io import atomic
 from segsuite.launch.check_plan import problems
 from tests.datasets.trees import camvid_tree, ids_of, image_of, save
+from tests.results import whole_result
 
 BASE = """\
 name: e
@@ -146,7 +147,7 @@ def test_plan_lists_the_trials_all_the_same_and_returns_2(capsys: pytest.Capture
 
 def test_an_experiment_that_has_finished_needs_no_data(capsys: pytest.CaptureFixture[str]) -> None:
     found("name: camvid\n  root: nowhere\n")
-    atomic.write_json(load(Path("e.yaml")).trials[0].folder / "result.json", {})
+    atomic.write_json(load(Path("e.yaml")).trials[0].folder / "result.json", whole_result())
     assert main(("plan", "e.yaml")) == 0
     assert "finished" in capsys.readouterr().out
 

@@ -12,6 +12,7 @@ from segsuite.experiment import Experiment
 from segsuite.io import atomic
 from segsuite.launch.display import Display, duration
 from tests.launch.displays import Clock, epoch, rendered, text
+from tests.results import whole_result
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_pipe_gets_a_line_for_each_event_and_no_escapes(experiment: Experiment
     display.progress(trial, epoch(0, step=10, steps=40))
     clock.now += 70
     display.progress(trial, epoch(1, step=20, steps=40, miou=0.25))
-    atomic.write_json(trial.folder / "result.json", {"scores": {"miou": 0.7123}})
+    atomic.write_json(trial.folder / "result.json", whole_result(scores={"miou": 0.7123}))
     display.ends(trial)
     display.end()
     assert text(pipe).splitlines() == [
@@ -148,7 +149,7 @@ def test_a_terminal_is_drawn_on_while_it_runs(live: Display, experiment: Experim
 
 
 def test_what_has_ended_stays_on_the_terminal(live: Display, terminal: Console, experiment: Experiment) -> None:
-    atomic.write_json(experiment.trials[1].folder / "result.json", {"scores": {"miou": None}})
+    atomic.write_json(experiment.trials[1].folder / "result.json", whole_result(scores={"miou": None}))
     live.ends(experiment.trials[1])
     live.end()
     assert "finished: long [/x], seed 0: mIoU - in" in text(terminal)

@@ -13,6 +13,7 @@ from segsuite.io import atomic, claims, store
 from segsuite.launch.freeze import freeze
 from segsuite.launch.log_lines import Lines
 from tests.reliability.trials import trials_of, write_experiment
+from tests.results import whole_result
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def trials(path: Path) -> tuple[Trial, ...]:
     finished, failed, new = trials_of(path)
-    atomic.write_json(freeze(finished) / "result.json", {})
+    atomic.write_json(freeze(finished) / "result.json", whole_result())
     store.record_failure(freeze(failed), "Died", "the reason", "the place", "the advice")
     (failed.folder / "log.txt").write_text("first\nlast\n")
     return finished, failed, new

@@ -13,6 +13,7 @@ from segsuite.io.store import RunDirectory
 from segsuite.launch.causes import cause
 from segsuite.launch.same_failure import common_failure, failure_of, failures_in_words
 from segsuite.launch.slurm import hold
+from tests.results import whole_result
 
 
 def broken(number: int) -> None:
@@ -73,7 +74,7 @@ def test_another_exception_at_that_line_is_another_failure(tmp_path: Path) -> No
 
 def test_one_result_shows_that_not_all_is_broken(tmp_path: Path) -> None:
     folders = [raised(tmp_path / str(number)) for number in range(3)]
-    atomic.write_json(tmp_path / "good" / "result.json", {})
+    atomic.write_json(tmp_path / "good" / "result.json", whole_result())
     assert common_failure([*folders, tmp_path / "good"]) is None
 
 
@@ -129,7 +130,7 @@ def test_an_array_with_a_result_is_not_held(tmp_path: Path) -> None:
     table(tmp_path, "a", "b", "c", "d")
     for name in ("a", "b", "c"):
         raised(tmp_path / name)
-    atomic.write_json(tmp_path / "d" / "result.json", {})
+    atomic.write_json(tmp_path / "d" / "result.json", whole_result())
     assert hold.main(tmp_path, "4", "17") == 0
     assert hold.read(tmp_path) is None
 

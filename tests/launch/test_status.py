@@ -22,6 +22,7 @@ from segsuite.launch.slurm import queue
 from segsuite.launch.status import Status
 from tests.launch.queues import HELD, RUNS, WAITS, Cluster
 from tests.reliability.trials import REPOSITORY, kill, start, write_experiment
+from tests.results import whole_result
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_trial_whose_claim_is_stale_runs_while_its_task_does(cluster: Cluster)
 
 
 def test_a_result_counts_more_than_a_task_that_is_still_there(cluster: Cluster) -> None:
-    atomic.write_json(freeze(cluster.experiment.trials[0]) / "result.json", {})
+    atomic.write_json(freeze(cluster.experiment.trials[0]) / "result.json", whole_result())
     cluster.has(RUNS)
     assert look(cluster)["trials"][0]["state"] == "finished"
 
@@ -109,7 +110,7 @@ def test_without_squeue_the_run_directories_are_told_and_that_it_is_so(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: None)
-    atomic.write_json(freeze(cluster.experiment.trials[0]) / "result.json", {})
+    atomic.write_json(freeze(cluster.experiment.trials[0]) / "result.json", whole_result())
     found = look(cluster)
     assert found["counts"]["finished"] == 1
     (line,) = [line for line in status_text.lines(found) if line.startswith("the queue")]
@@ -173,7 +174,7 @@ def test_json_has_everything_and_a_trial_a_line(cluster: Cluster) -> None:
 
 
 def test_a_small_window_shows_what_is_urgent_and_how_much_more_there_is(cluster: Cluster) -> None:
-    atomic.write_json(freeze(cluster.experiment.trials[0]) / "result.json", {})
+    atomic.write_json(freeze(cluster.experiment.trials[0]) / "result.json", whole_result())
     cluster.has("", WAITS, RUNS)
     shown = status_text.lines(look(cluster), most_rows=2)
     assert [line.split()[0] for line in shown[1:3]] == [trial.id for trial in cluster.experiment.trials[1:]]
@@ -182,7 +183,7 @@ def test_a_small_window_shows_what_is_urgent_and_how_much_more_there_is(cluster:
 
 def test_watching_ends_when_all_have_ended(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     for trial in cluster.experiment.trials:
-        atomic.write_json(freeze(trial) / "result.json", {})
+        atomic.write_json(freeze(trial) / "result.json", whole_result())
     assert main(["status", str(cluster.experiment.path), "--watch"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("3 finished, in ")
 
@@ -192,8 +193,8 @@ def test_watching_into_a_pipe_prints_a_line_again_only_when_it_has_changed(
 ) -> None:
     first, *rest = cluster.experiment.trials
     for trial in rest:
-        atomic.write_json(freeze(trial) / "result.json", {})
-    monkeypatch.setattr("time.sleep", lambda _: atomic.write_json(freeze(first) / "result.json", {}))
+        atomic.write_json(freeze(trial) / "result.json", whole_result())
+    monkeypatch.setattr("time.sleep", lambda _: atomic.write_json(freeze(first) / "result.json", whole_result()))
     main(["status", str(cluster.experiment.path), "--watch"])
     shown = capsys.readouterr().out
     assert [shown.count(trial.id) for trial in cluster.experiment.trials] == [2, 1, 1]
@@ -218,8 +219,8 @@ def test_on_a_terminal_it_is_redrawn_in_place(cluster: Cluster, monkeypatch: pyt
     monkeypatch.setattr(console, "Console", lambda **_: terminal)
     first, *rest = cluster.experiment.trials
     for trial in rest:
-        atomic.write_json(freeze(trial) / "result.json", {})
-    monkeypatch.setattr("time.sleep", lambda _: atomic.write_json(freeze(first) / "result.json", {}))
+        atomic.write_json(freeze(trial) / "result.json", whole_result())
+    monkeypatch.setattr("time.sleep", lambda _: atomic.write_json(freeze(first) / "result.json", whole_result()))
     status_text.watch(Status(cluster.experiment), as_lines_of_json=False)
     assert isinstance(terminal.file, io.StringIO)
     assert "\x1b[1A" in terminal.file.getvalue()  # the cursor goes up
@@ -253,7 +254,7 @@ def test_looks_at_files_are_few_for_each_trial(tmp_path: Path) -> None:
     begun = trials[:150]
     freeze_all(begun)
     for trial in trials[:50]:
-        atomic.write_json(trial.folder / "result.json", {})
+        atomic.write_json(trial.folder / "result.json", whole_result())
     for trial in trials[50:100]:
         store.record_failure(trial.folder, "Died", "x")
     root = str(tmp_path / "runs")

@@ -21,6 +21,7 @@ from segsuite.launch.freeze import freeze
 from segsuite.launch.slots import Slot
 from segsuite.launch.warm import Forked, Pool
 from tests.reliability.trials import customised, kill, outcome, saved_step, start, trials_of, wait_for, write_experiment
+from tests.results import whole_result
 
 SLOT = Slot(threads=2)
 # Writes down what a trial's process finds, when it first looks for its result.
@@ -120,7 +121,7 @@ def test_a_forked_process_finds_what_a_fresh_one_finds(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", warm_pool.python_path)
     trial = of(tmp_path)
-    (trial.folder / "result.json").write_text("{}")  # it has nothing to do
+    (trial.folder / "result.json").write_text(json.dumps(whole_result()))  # it has nothing to do
     found = []
     for pool in (Pool(print), warm_pool(), warm_pool()):
         slot = Slot(device=f"GPU-{len(found)}", threads=2)

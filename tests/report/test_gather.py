@@ -26,14 +26,14 @@ def test_every_state_is_told(tmp_path: Path) -> None:
     assert gathered.trials[3].reason == "the loss became NaN"
 
 
-def test_a_result_cut_in_half_is_a_failure(tmp_path: Path) -> None:
+def test_a_result_cut_in_half_is_damaged(tmp_path: Path) -> None:
     experiment = experiment_in(tmp_path)
     finish(experiment)
     result = experiment.trials[0].folder / "result.json"
     result.write_bytes(result.read_bytes()[:200])
     trial = gather(experiment).trials[0]
-    assert trial.state == "failed"
-    assert "result.json cannot be read" in trial.reason
+    assert trial.state == "damaged"
+    assert "result.json is damaged" in trial.reason
 
 
 def test_damaged_counts_take_a_trial_out_of_comparisons_only(tmp_path: Path) -> None:

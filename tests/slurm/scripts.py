@@ -14,6 +14,7 @@ from segsuite.launch.freeze import freeze
 from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command
 from segsuite.launch.slurm.profile import Profile
 from tests.reliability.trials import REPOSITORY, write_experiment
+from tests.results import whole_result
 
 # What srun does with the environment under `sbatch --export=NONE`, and with a program that is not there.
 SRUN = """#!/bin/bash
@@ -37,8 +38,8 @@ PYTHON = """#!/bin/bash
 [ "${3##*/}" = begun.py ] || exit 0
 touch "$4"
 env >"$6/environment"
-echo '{}' >"$6/result.json"
-"""
+echo 'RESULT' >"$6/result.json"
+""".replace("RESULT", json.dumps(whole_result()))
 
 
 def write_program(path: Path, text: str) -> Path:

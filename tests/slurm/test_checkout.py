@@ -10,6 +10,7 @@ from segsuite.io import atomic
 from segsuite.launch.slurm import estimate, reconcile
 from segsuite.launch.slurm.checkout import code_of, is_secret
 from tests.reliability.trials import REPOSITORY, trials_of, write_experiment
+from tests.results import whole_result
 from tests.slurm.checkouts import files, git, made
 
 
@@ -99,5 +100,5 @@ def test_run_on_slurm_names_what_would_be_missing_before_anything_is_submitted(
     (copied,) = (path.parent / "runs" / "tiny" / "slurm" / "code").iterdir()
     assert files(copied) == [".gitignore", "run.sh", "segsuite/a.py", "segsuite/mine.py", "snapshot.json"]
     (trial,) = trials_of(path)
-    atomic.write_json(trial.folder / "result.json", {})
+    atomic.write_json(trial.folder / "result.json", whole_result())
     assert main(words) == 0  # nothing is to be submitted, so nothing is asked

@@ -1,5 +1,6 @@
 """`resources` of a profile: trials that want other nodes than the rest, and several profiles in one submission."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from segsuite.experiment import load
 from segsuite.launch.slurm import estimate, reconcile
 from segsuite.launch.slurm.profile import Profile, read_profile
 from tests.reliability.trials import write_experiment
+from tests.results import whole_result
 
 WIDE = "train.optimizer.learning_rate"
 
@@ -74,7 +76,7 @@ def test_gpu_hours_are_those_of_each_trials_own_nodes(path: Path) -> None:
     experiment = load(path)
     trial = experiment.trials[0]
     trial.folder.mkdir(parents=True)
-    (trial.folder / "result.json").write_text('{"cost": {"attempt_seconds": 3600}}')
+    (trial.folder / "result.json").write_text(json.dumps(whole_result(cost={"attempt_seconds": 3600})))
     profile = Profile(gpus_per_node=1, resources=({"match": {WIDE: 3e-3}, "gpus_per_node": 4},))
     assert estimate.cost(experiment, experiment.trials, profile).gpu_hours == 4 + 2 * 4
 

@@ -1,5 +1,6 @@
 """slurm/trial.sbatch by itself: what a site asks for, and what is noted when Python never begins."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from segsuite.launch.slurm import hold
 from segsuite.launch.slurm.profile import Profile
 from segsuite.launch.status import Status
 from tests.reliability.trials import REPOSITORY
+from tests.results import whole_result
 from tests.slurm.scripts import Node, attempt_lines, later, write_program
 
 
@@ -127,7 +129,7 @@ def test_failures_of_different_kinds_of_before_the_submission_or_beside_a_result
     second = node.table()
     assert node.run(second, 2, job=8) == 2  # the two before are being repeated
     assert hold.read(node.place.folder) is None
-    (node.trials[3].folder / "result.json").write_text("{}")
+    (node.trials[3].folder / "result.json").write_text(json.dumps(whole_result()))
     assert [node.run(second, index, job=8) for index in (0, 1)] == [2, 2]
     assert hold.read(node.place.folder) is None
 

@@ -1,5 +1,6 @@
 """One trial in several processes, on one node and on two, on a real cluster."""
 
+import json
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from segsuite.launch.freeze import freeze
 from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command
 from segsuite.launch.slurm.profile import read_profile
 from tests.reliability.trials import REPOSITORY, attempt, frozen, outcome, trials_of, write_experiment
+from tests.results import whole_result
 from tests.slurm.cluster import Cluster, codes, log, started, submitted
 
 pytestmark = pytest.mark.slow
@@ -20,9 +22,9 @@ echo "$SLURM_PROCID $SLURM_LOCALID $SLURM_NTASKS $SLURM_NODEID $MASTER_ADDR $MAS
 cat "$SEGSUITE_STAGED/a.txt" >>"$6/staged"
 sleep "0.$SLURM_PROCID"
 code=CODE
-[ $code -ne 0 ] || echo '{}' >"$6/result.json"
+[ $code -ne 0 ] || echo 'RESULT' >"$6/result.json"
 exit $code
-"""
+""".replace("RESULT", json.dumps(whole_result()))
 
 
 @pytest.mark.parametrize("layout", [Layout(nodes=2, devices=1), Layout(nodes=1, devices=2)])

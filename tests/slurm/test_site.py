@@ -12,6 +12,7 @@ from segsuite.io import store
 from segsuite.launch.slurm import hold
 from segsuite.launch.slurm.arrays import Place
 from tests.reliability.trials import kill, segsuite, start, trials_of, wait_for, write_experiment
+from tests.results import whole_result
 from tests.slurm.cluster import Cluster
 
 pytestmark = pytest.mark.slow
@@ -81,7 +82,7 @@ def test_the_estimate_has_a_start_and_the_hours_of_finished_neighbours(cluster: 
     assert re.search(r"start: expected at 20\d\d-\S+, using 1 processors on nodes n1", before)
     assert "sbatch --parsable" not in before
     store.RunDirectory(trials_of(path)[0].folder).folder.mkdir(parents=True)
-    store.RunDirectory(trials_of(path)[0].folder).finish({"cost": {"attempt_seconds": 1800}})
+    store.RunDirectory(trials_of(path)[0].folder).finish(whole_result(cost={"attempt_seconds": 1800}))
     after = cluster.run(path, "--dry-run").stdout
     assert "cost of 2 trials: 1 h in all, 2 GPU-hours, 30 min 00 s each (median of 1 finished trial)" in after
     assert cluster.queue() == []

@@ -11,6 +11,7 @@ from segsuite.io.store import RunDirectory
 from segsuite.launch.freeze import freeze
 from segsuite.train import checkpoint_io
 from tests.reliability.trials import trials_of, write_experiment
+from tests.results import whole_result
 
 
 def checkpoint(path: Path) -> int:
@@ -34,7 +35,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for run in (finished, begun):
         checkpoint(run.last_checkpoint)
         atomic.duplicate(run.last_checkpoint, run.best_checkpoint)
-    atomic.write_json(finished.folder / "result.json", {})
+    atomic.write_json(finished.folder / "result.json", whole_result())
     return path
 
 

@@ -1,5 +1,6 @@
 """A trial's network before and after training, for looking at."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from segsuite.config import TrialSettings, validate
 from segsuite.errors import ConfigError
 from segsuite.train import checkpoint_io
 from segsuite.trial.networks import build_network, scored_dataset, trained_network
+from tests.results import whole_result
 
 CLASSES = 3
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -24,7 +26,7 @@ def finished(folder: Path, checkpoint: str = "last") -> torch.nn.Module:
     network = build_network(settings(seed=7), CLASSES).eval()
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     checkpoint_io.save({"state_dict": weights}, folder / "checkpoints" / f"{checkpoint}.ckpt")
-    (folder / "result.json").write_text("{}")
+    (folder / "result.json").write_text(json.dumps(whole_result()))
     return network
 
 
@@ -53,7 +55,7 @@ def test_the_start_is_a_function_of_the_seed() -> None:
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has not finished"):
         trained_network(tmp_path, settings(), CLASSES)
-    (tmp_path / "result.json").write_text("{}")
+    (tmp_path / "result.json").write_text(json.dumps(whole_result()))
     with pytest.raises(ConfigError, match="no checkpoint any more"):
         trained_network(tmp_path, settings(), CLASSES)
 

@@ -15,6 +15,7 @@ from segsuite.launch.freeze import freeze_all
 from segsuite.launch.status import Status
 from segsuite.train.tracking import Tracker
 from tests.reliability.trials import write_experiment
+from tests.results import whole_result
 from tests.wandb.scenarios import subject
 
 LOST = "W&B: making images failed (FileNotFoundError: /tmp/{number}.jpg)"
@@ -59,7 +60,7 @@ def warned(tmp_path: Path) -> Experiment:
     experiment = load(write_experiment(tmp_path, seeds=[0, 1, 2]))
     freeze_all(experiment.trials)
     for number, trial in enumerate(experiment.trials):
-        atomic.write_json(trial.folder / "result.json", {"epochs": 3, "scores": {"miou": 0.5}})
+        atomic.write_json(trial.folder / "result.json", whole_result())
         if number > 0:
             trial_warnings.note(trial.folder, LOST.format(number=number))
     return experiment

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segsuite.errors import plural
-from segsuite.io import atomic, claims, users
+from segsuite.io import atomic, claims, disk_errors, users
 from segsuite.io.imports import of_a_child
 from segsuite.io.numbers import significant
 from segsuite.launch.doctor import Check, ok, problem, warning
@@ -41,7 +41,7 @@ def check_folder(folder: Path, trials: int = 1) -> Iterator[Check]:
     try:
         probe = Path(tempfile.mkdtemp(dir=there, prefix=".doctor-"))
     except OSError as error:
-        whose = f"; it is {users.owner(there)}'s" if error.errno in atomic.FORBIDDEN else ""
+        whose = f"; it is {users.owner(there)}'s" if error.errno in disk_errors.FORBIDDEN else ""
         yield problem("runs folder", f"{there}: {error.strerror}{whose}", "choose another: --set runs_root=FOLDER")
         return
     try:

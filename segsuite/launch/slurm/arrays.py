@@ -7,6 +7,7 @@ launcher that dies between the two leaves nothing that the next one could submit
 
 import functools
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,12 @@ class Place:
     @classmethod
     def of(cls, experiment: Experiment) -> "Place":
         return cls(experiment.folder.resolve())
+
+    def check(self) -> None:
+        """Raises ConfigError for a folder that jobs could not use: its name becomes part of PYTHONPATH."""
+        if os.pathsep in str(self.folder):
+            what = f"jobs cannot run in a folder whose path has a `{os.pathsep}`: it divides the folders of PYTHONPATH"
+            raise ConfigError(what, f"runs_root: {self.folder}", "choose another with --set runs_root=FOLDER")
 
     @property
     def tables(self) -> Path:

@@ -42,7 +42,7 @@ def cost(experiment: Experiment, trials: Sequence[Trial], profile: Profile) -> C
     """What `trials` will cost: each the median of its arm's finished trials, else that of all."""
     seconds: dict[str, list[float]] = defaultdict(list)
     for trial in experiment.trials:
-        spent = (store.read_json(trial.folder / "result.json") or {}).get("cost", {})
+        spent = (store.look(trial.folder).result or {}).get("cost", {})
         # Of the last attempt, or of all epochs of all attempts: the larger is nearer to the whole.
         took = max(float(spent.get(name) or 0) for name in ("attempt_seconds", "train_seconds"))
         if took > 0:

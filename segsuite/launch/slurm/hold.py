@@ -13,7 +13,7 @@ from typing import Any
 
 from segsuite.errors import SegsuiteError, plural
 from segsuite.experiment import Experiment
-from segsuite.io import atomic, store
+from segsuite.io import atomic, results, store
 from segsuite.launch.causes import cause, read_attempts
 from segsuite.launch.same_failure import common_failure, failure_of
 from segsuite.launch.slurm import cancelled
@@ -35,7 +35,7 @@ def main(folder: Path, table: str, job: str) -> int:
         failure = failure_of(folder / trial, since)
         if failure is not None:
             failed.append((failure.time, folder / trial))
-        finished = finished or (folder / trial / "result.json").exists()
+        finished = finished or store.state(folder / trial) == "finished"
     told = (folder / "slurm" / "keep-going").exists() or (read(folder) or {}).get("job") == job
     reason = None if told or finished else common_failure([trial for _, trial in sorted(failed)], since)
     if reason is None:
@@ -47,15 +47,20 @@ def main(folder: Path, table: str, job: str) -> int:
 
 def _record_death(folder: Path) -> None:
     """Writes failure.json for a trial whose process ended before it could: killed, or broken at its first import."""
-    if "attempts.jsonl" not in store.names(folder) or store.state(folder) in ("finished", "running"):
+    look = store.look(folder)
+    if "attempts.jsonl" not in look.names or look.state in ("finished", "running"):
         return
     last: dict[str, Any] = next(reversed(read_attempts(folder)), {})
     told = store.read_json(folder / "failure.json") or {}
     # Both times are of the trial's node; a failure of before is not that of this attempt.
-    if last.get("code") not in NO_FAILURE and told.get("time", 0) < last.get("begin", 0):
-        (folder / "failure.json").unlink(missing_ok=True)
+    if last.get("code") not in NO_FAILURE and _seconds(told.get("time")) < _seconds(last.get("begin")):
+        atomic.remove(folder / "failure.json")
         found = cause(folder)
         store.record_failure(folder, "Died", found.reason, found.where, found.advice)
+
+
+def _seconds(value: Any) -> float:
+    return float(value) if results.is_number(value) else 0.0
 
 
 def read(folder: Path) -> dict[str, Any] | None:
@@ -98,7 +103,7 @@ def cancel(place: Place, chosen: Sequence[Task], tasks: Sequence[Task], for_good
     if for_good:
         cancelled.record(place, chosen)  # now that SLURM has taken it
     if not any(task.is_held for task in left):
-        _file(place.folder).unlink(missing_ok=True)
+        atomic.remove(_file(place.folder))
 
 
 def _waiting(place: Place) -> tuple[list[Task], list[Task]]:
@@ -109,7 +114,7 @@ def _waiting(place: Place) -> tuple[list[Task], list[Task]]:
     tasks = live_tasks(place.job_prefix, place.folder)
     waiting = [task for task in tasks if not task.is_running and place.trials_of(task)]
     if not any(task.is_held for task in waiting):
-        _file(place.folder).unlink(missing_ok=True)  # somebody has released or cancelled them
+        atomic.remove(_file(place.folder))  # somebody has released or cancelled them
         return [], tasks
     return waiting, tasks
 
@@ -120,7 +125,7 @@ def keep_going(folder: Path, wanted: bool) -> None:
     if wanted:
         atomic.write_text(path, "")
     else:
-        path.unlink(missing_ok=True)
+        atomic.remove(path)
 
 
 def _file(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from segsuite.errors import ClaimError, SegsuiteError
 from segsuite.experiment import Experiment, Trial
-from segsuite.io import atomic, claims, store
+from segsuite.io import atomic, claims, results, store
 from segsuite.launch.causes import is_over
 from segsuite.launch.freeze import freeze_all
 from segsuite.launch.slurm.arrays import (
@@ -44,6 +44,7 @@ class Difference:
     queued: list[Trial] = field(default_factory=list)
     retry: list[Trial] = field(default_factory=list)  # stopped or failed, and nothing runs it
     new: list[Trial] = field(default_factory=list)
+    unreadable: list[Trial] = field(default_factory=list)  # nobody knows what they hold: they are not submitted
     obsolete: list[str] = field(default_factory=list)  # run directories that the experiment no longer names
     missing: list[Trial] = field(default_factory=list)  # to retry and new, in the plan's order: what is submitted
     jobs: list[str] = field(default_factory=list)  # the arrays that have not ended
@@ -56,6 +57,7 @@ class Difference:
             (len(self.queued), "queued"),
             (len(self.retry), "to retry"),
             (len(self.new), "new"),
+            (len(self.unreadable), "that cannot be read and are left alone"),
             (len(self.obsolete), "obsolete (in the folder, not in the experiment)"),
         ]
         return ", ".join(f"{number} {word}" for number, word in counts if number) or "nothing"
@@ -91,6 +93,8 @@ def difference(experiment: Experiment, tasks: Sequence[Task], only: Collection[s
             found.finished.append(trial)
         elif state == "running":
             found.running.append(trial)
+        elif state == "unreadable":
+            found.unreadable.append(trial)
         elif task is not None and not (state == "failed" and is_over(trial.folder, task.id)):
             (found.running if task.is_running else found.queued).append(trial)
         else:
@@ -120,6 +124,7 @@ def submit(
     time decides: a second one waits for it, and then finds nothing left to submit. `untracked`: see `code_of`.
     """
     place = Place.of(experiment)
+    place.check()
     if dry_run:
         unasked, tasks = None, list[Task]()
         try:
@@ -141,6 +146,9 @@ def submit(
         found = difference(experiment, live_tasks(place.job_prefix, place.folder), only)
         if not found.missing:
             return Submission(found)
+        for trial in found.missing:
+            if store.state(trial.folder) == "damaged":  # else the job would take it for finished
+                atomic.set_aside(trial.folder / results.NAME)
         code = _code(CHECKOUT if live_code else snapshot(place.code, untracked), profile)
         atomic.make_folder(place.logs)  # SLURM makes none: the job would fail without a log
         try:

@@ -1,7 +1,5 @@
 """Precision-recall curves of each class, and the average precision of every seed (histograms.npz, `ranking`)."""
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.io.numbers import percent
+from segsuite.metrics import array_files
 from segsuite.metrics.curves import curve
 from segsuite.metrics.histograms import Histograms
 from segsuite.report.answers import counted
@@ -54,12 +53,9 @@ def _read(trials: Sequence[TrialRecord]) -> list[tuple[int, Histograms]]:
     found = []
     for trial in trials:
         try:
-            # From memory: numpy leaves a damaged file open.
-            content = io.BytesIO((trial.folder / "histograms.npz").read_bytes())
-            with np.load(content, allow_pickle=False) as arrays:
-                one = Histograms.from_arrays(arrays)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            continue
+            one = Histograms.from_arrays(array_files.read(trial.folder / "histograms.npz"))
+        except (ValueError, KeyError, TypeError):
+            continue  # of an older version, or damaged: `gather` says which
         if trial.counted is not None and len(one.of_class) == len(trial.counted.classes):
             found.append((trial.seed, one))
     return found
