@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # File -> function, or line of a shell script -> what it may touch; nothing else, and never what a link leads to.
 MAY_TOUCH: dict[str, dict[str, str]] = {
+    "segsuite/cli.py": {"_open_streams": "no file: the place of a stream that was closed"},
     "segsuite/datasets/audit.py": {
         "audit_cached": "audit-FINGERPRINT-SPLIT.json in the folder given",
     },
@@ -42,18 +43,21 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/io/atomic.py": {
         "check_writable": "its own new file",
         "now_in": "its own new file",
-        "write_with": "the file that its caller names, by a new one beside it",
+        "write_with.replace": "the file that its caller names, by a new one beside it",
         "write_bytes": "as write_with",
         "write_text": "as write_with",
         "write_json": "as write_with",
-        "duplicate": "as write_with",
-        "create_exclusively": "its own temporary file; never what is there",
+        "duplicate.link": "as write_with",
+        "set_aside": "a damaged file that its caller names: it becomes NAME.damaged, which is never one that is there",
+        "append_line.append": "the half line that it has just written itself",
+        "_remove": "a temporary file that its caller has just made",
         "remove": "the file or link that its caller names, never what a link leads to",
         "take_away": "the claim that its caller names",
         "put_back": "what take_away took",
         "remove_stale_temporaries": "files named .NAME.16HEX.tmp, as _temporary names them; no link, no folder",
         "put_in_place": "the folder that its caller has just made; never the one that is there",
     },
+    "segsuite/io/logs.py": {"bound": "the middle of log.txt of a run directory"},
     "segsuite/io/claims.py": {
         "Claim.release": "claim.json, if it is this process's own",
         "_remove_if_stale": "claim.json of a process that is gone",

@@ -130,17 +130,15 @@ def duplicate(path: Path, target: Path) -> None:
 def set_aside(path: Path) -> Path | None:
     """Gives a damaged file a name beside it that no reader takes for it, `NAME.damaged` or with a number, which is
     returned; None when there is none. A person may want to see it."""
+    numbers = ("" if number == 1 else f"-{number}" for number in itertools.count(1))
+    names = (path.with_name(f"{path.name}.damaged{number}") for number in numbers)
     with disk_errors(path):
-        for number in itertools.count(1):
-            aside = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
-            if patiently(lambda aside=aside: aside.is_symlink() or aside.exists()):  # type: ignore[misc]
-                continue
-            try:
-                patiently(lambda aside=aside: os.rename(path, aside))  # type: ignore[misc]
-            except FileNotFoundError:
-                return None
-            return aside
-    return None
+        aside = next(name for name in names if not os.path.lexists(name))
+        try:
+            patiently(lambda: os.rename(path, aside))
+        except FileNotFoundError:
+            return None
+    return aside
 
 
 def _second_name(path: Path, new: Path) -> None:

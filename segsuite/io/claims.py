@@ -80,7 +80,7 @@ class Claim:
         self._beat.join()
         with contextlib.suppress(OSError, reading.Unreadable):
             if self._is_own():
-                patiently(self._path.unlink)
+                patiently(lambda: self._path.unlink())
         os.close(self._open)
 
 
