@@ -7,6 +7,7 @@ from pathlib import Path
 
 METHODS = {"unlink", "rmdir", "rmtree", "removedirs", "rename", "renames", "write_text", "write_bytes", "truncate",
            "ftruncate", "copyfile", "copy2", "copytree", "unpack_archive", "TemporaryDirectory"}  # fmt: skip
+HANDED_OVER = {"unlink", "rmdir", "rmtree", "rename"}
 OF_MODULES = {"os.remove", "os.replace", "shutil.move", "shutil.copy"}
 OF_ATOMIC = {"write_with", "write_bytes", "write_text", "write_json", "duplicate", "remove", "take_away", "put_back",
              "put_in_place", "remove_stale_temporaries"}  # fmt: skip
@@ -17,6 +18,9 @@ IN_SHELL = re.compile(r"(?:^|[\s;&|({])(?:rm|mv|rmdir|find .* -delete|ln -[a-z]*
 
 def touches(call: ast.Call) -> bool:
     """Whether a call removes, replaces, renames or empties a file or a folder."""
+    # Also where it is handed over to be called: patiently(path.unlink).
+    if any(isinstance(one, ast.Attribute) and one.attr in HANDED_OVER for one in call.args):
+        return True
     function = call.func
     if isinstance(function, ast.Name):
         return (function.id == "open" and _empties(call)) or function.id in OF_ATOMIC

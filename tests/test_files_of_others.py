@@ -22,6 +22,9 @@ from tests.report.runs import experiment_in, finish
 NAMES = ("notes.txt", ".notes.tmp", ".trial.yaml.4711.tmp", "mine.ckpt", "mine.npz", "mine.json", "mine.decoded")
 
 
+SMALLER = {"batch_size": 1, "accumulate": 2, "was": {"batch_size": 2, "accumulate": 1}}
+
+
 def plant(folder: Path) -> dict[Path, str]:
     """Files of a person in `folder`, in a folder of theirs there, and behind links to a file and a folder elsewhere."""
     elsewhere = folder.parent / f"elsewhere-{folder.name}"
@@ -62,7 +65,7 @@ def test_a_new_attempt_with_smaller_batches_removes_what_was_trained_alone(tmp_p
     for path in ours:
         atomic.write_text(path, "")
     planted = plant(run.folder) | plant(run.folder / "checkpoints") | plant(run.folder / "samples")
-    atomic.write_json(run.folder / store.SMALLER_BATCH, {"batch_size": 1})
+    atomic.write_json(run.folder / store.SMALLER_BATCH, SMALLER)
     run.open()
     assert_there(planted)
     assert not any(path.exists() for path in ours)

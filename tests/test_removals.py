@@ -275,6 +275,7 @@ def test_every_place_is_in_the_table() -> None:
         "path.write_text('')",
         "atomic.write_json(path, {})",
         "tempfile.TemporaryDirectory()",
+        "patiently(path.unlink)",
     ],
 )
 def test_a_place_is_found(line: str) -> None:

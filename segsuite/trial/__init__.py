@@ -141,6 +141,7 @@ def recorded(trial: Frozen, run: RunDirectory, stop: StopRequest, ranks: Ranks) 
     except (Preempted, SmallerBatch, RetryAlone, ClaimLost):
         raise
     except Exception as error:
+        run.check_claim()  # a temporary file that another process has removed is not what is to be told
         leave_when_beside_others(error, trial, run.folder)
         stop.leave_if_set()  # a cluster may have ended processes that this one needs; a real fault comes again
         if ranks.world == 1 or not (run.folder / "failure.json").exists():
