@@ -10,9 +10,10 @@ PYTHON_CANDIDATES := python3.13 python3.12 python3.11 python3
 # Set it to choose the interpreter: make demo PYTHON=/path/to/python3.12
 PYTHON :=
 PYTEST_ARGS ?=
+TORTURE_ARGS ?=
 SHELL_SCRIPTS := .ci/run $(wildcard slurm/*.sbatch slurm/*.sh) slurm/local-cluster/up slurm/local-cluster/down slurm/local-cluster/place.sh
 
-.PHONY: help demo results install test check format lock bench clean
+.PHONY: help demo results install test check format lock bench torture clean
 
 help:
 	@echo "make demo    install into .venv, run experiments/quickstart.yaml, print the result table"
@@ -21,6 +22,7 @@ help:
 	@echo "make check   install, lint, check the format and the types"
 	@echo "make format  rewrite the files as 'make check' wants them"
 	@echo "make bench   run the side-by-side ratios of benchmarks/"
+	@echo "make torture  make faults (kills, pauses, wrong clocks, full disks) and count what is lost; TORTURE_ARGS='--minutes 3'"
 	@echo "make lock    resolve requirements.lock anew from pyproject.toml (needs uv)"
 	@echo "make clean   remove .venv and caches; runs/ and data/ stay"
 
@@ -90,10 +92,15 @@ lock:
 	@mv requirements.lock.new requirements.lock
 	@echo "requirements.lock: $$(grep -c == requirements.lock) packages"
 
+# benchmarks/torture.py is no timing: it has a target of its own.
 bench: $(STAMP)
-	@for name in $$(grep -l '^def main' benchmarks/*.py); do \
+	@for name in $$(grep -l '^def main' benchmarks/*.py | grep -v torture); do \
 	    name=$$(basename "$$name" .py); echo "segsuite bench $$name"; $(BIN)/segsuite bench "$$name" || exit 1; \
 	done
+
+# About ten minutes. Its table is that of docs/results/torture.md. As root it can do more: mount, another user, namespaces.
+torture: $(STAMP)
+	$(BIN)/segsuite bench torture $(TORTURE_ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

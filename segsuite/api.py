@@ -124,7 +124,7 @@ class Experiment:
         return found
 
     def results(self) -> Any:
-        """`rows` as a pandas.DataFrame, a row a trial. Raises ConfigError without pandas, which segsuite lacks."""
+        """`rows` as a pandas.DataFrame. Raises ConfigError without pandas, which segsuite does not install."""
         try:
             import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError as error:

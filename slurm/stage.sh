@@ -40,6 +40,7 @@ else
     *) tar --no-same-owner --no-same-permissions -xf "$archive" -C "$there" ;;
     esac >&2 || { rm -rf "$there"; echo "stage: $archive could not be unpacked to $to" >&2; exit 1; }
     sync -f "$there" 2>/dev/null || sync # or a power cut leaves .complete beside empty files
-    { listing >"$there/.complete.tmp" && mv "$there/.complete.tmp" "$there/.complete"; } || exit 1
+    listing >"$there/.complete.tmp" || exit 1
+    mv "$there/.complete.tmp" "$there/.complete" || exit 1
 fi
 echo "$there"

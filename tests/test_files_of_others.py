@@ -1,5 +1,6 @@
 """Whatever a person keeps beside what the program removes stays, and what links lead to (see test_removals.py)."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from segsuite.io import atomic, store
 from segsuite.launch.freeze import freeze
 from segsuite.report.build import own_files
 from segsuite.report.page import is_page
-from tests.reliability.trials import trials_of, write_experiment
+from tests.reliability.trials import REPOSITORY, trials_of, write_experiment
 from tests.report.runs import experiment_in, finish
 
 NAMES = ("notes.txt", ".notes.tmp", ".trial.yaml.4711.tmp", "mine.ckpt", "mine.npz", "mine.json", "mine.decoded")
@@ -211,3 +212,13 @@ def test_a_page_is_replaced_by_the_next_one(tmp_path: Path) -> None:
     for _ in range(2):
         assert main(["data", "stats", "shapes", "--out", str(page)]) == 0
     assert is_page(page)
+
+
+def test_reports_in_the_repository_can_be_made_again() -> None:
+    """`make results` of a fresh clone, which has no report.json."""
+    folders = [path.parent for path in (REPOSITORY / "docs" / "results").glob("*/results.csv")]
+    assert folders
+    for folder in folders:
+        listed = json.loads((folder / ".report-files.json").read_text())
+        files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {".report-files.json"}
+        assert files <= set(listed), folder

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # File -> function, or line of a shell script -> what it may touch; nothing else, and never what a link leads to.
 MAY_TOUCH: dict[str, dict[str, str]] = {
+    "segsuite/cli.py": {"_open_streams": "no file: the place of a stream that was closed"},
     "segsuite/datasets/audit.py": {
         "audit_cached": "audit-FINGERPRINT-SPLIT.json in the folder given",
     },
@@ -42,18 +43,21 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/io/atomic.py": {
         "check_writable": "its own new file",
         "now_in": "its own new file",
-        "write_with": "the file that its caller names, by a new one beside it",
+        "write_with.replace": "the file that its caller names, by a new one beside it",
         "write_bytes": "as write_with",
         "write_text": "as write_with",
         "write_json": "as write_with",
-        "duplicate": "as write_with",
-        "create_exclusively": "its own temporary file; never what is there",
+        "duplicate.link": "as write_with",
+        "set_aside": "a damaged file that its caller names: it becomes NAME.damaged, which is never one that is there",
+        "append_line.append": "the half line that it has just written itself",
+        "_remove": "a temporary file that its caller has just made",
         "remove": "the file or link that its caller names, never what a link leads to",
         "take_away": "the claim that its caller names",
         "put_back": "what take_away took",
         "remove_stale_temporaries": "files named .NAME.16HEX.tmp, as _temporary names them; no link, no folder",
         "put_in_place": "the folder that its caller has just made; never the one that is there",
     },
+    "segsuite/io/logs.py": {"bound": "the middle of log.txt of a run directory"},
     "segsuite/io/claims.py": {
         "Claim.release": "claim.json, if it is this process's own",
         "_remove_if_stale": "claim.json of a process that is gone",
@@ -109,6 +113,12 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     },
     "segsuite/launch/slurm/snapshot.py": {
         "snapshot": "folders that it has just made; a snapshot that is there stays",
+        "_new_folder": "the folder that it has just made, which only its user can look into",
+    },
+    "segsuite/prediction/evaluating.py": {"evaluate_trial": "result.json of evaluations/NAME of a run directory"},
+    "segsuite/prediction/outputs.py": {
+        "Outputs.write": "files of --out that `begin` did not find, or that --force overwrites",
+        "Outputs.end": "as write: shares.csv",
     },
     "segsuite/launch/slurm/stage.py": {
         "_digest": "DIGEST.json in the cache",
@@ -133,7 +143,6 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "leading_to": "its own new file",
     },
     "segsuite/train/callbacks.py": {
-        "Checkpoints._save": "previous.ckpt",
         "Checkpoints._keep_as_best": "best.ckpt",
     },
     "segsuite/train/checkerboard.py": {
@@ -141,7 +150,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "Artefacts.write_pictures": "artefacts.npz",
     },
     "segsuite/train/checkpoint_io.py": {
-        "save": "the checkpoint that its caller names",
+        "save": "the checkpoint that its caller names, and previous.ckpt",
         "load_newest_whole": "last.ckpt where it is damaged",
         "keep_weights": "last, previous and best.ckpt of a finished trial",
     },
@@ -160,13 +169,15 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     "segsuite/trial/smaller_batch.py": {
         "halved_when_out_of_memory": "smaller_batch.json",
     },
-    "benchmarks/gpu.py": {
-        "_in_child": "within a folder of its own in TMPDIR",
+    "benchmarks/quality.py": {
+        "counts_of": "NAME.yaml in the folder that --runs names",
         "main": "a folder of its own in TMPDIR",
-        "_write": "the file that --out names",
     },
-    "benchmarks/gpu_sections/records.py": {
-        "Records.__init__": "within a folder of its own in TMPDIR",
+    "benchmarks/section_records.py": {"Records.__init__": "within a folder of its own in TMPDIR"},
+    "benchmarks/sectioned.py": {
+        "Benchmark.main": "a folder of its own in TMPDIR",
+        "Benchmark._write": "the file that --out names",
+        "_in_child": "within a folder of its own in TMPDIR",
     },
     "benchmarks/gpu_sections/sweep.py": {
         "experiment": "within a folder of its own in TMPDIR",
@@ -184,6 +195,19 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         "_write": "within a folder of its own in TMPDIR",
         "main": "a folder of its own in TMPDIR",
     },
+    "benchmarks/torture.py": {"main": "the folder that it has just made in TMPDIR"},
+    "benchmarks/torture_faults/checkpoints.py": {
+        "turn": "a checkpoint in the folder of benchmarks/torture.py",
+        "cut": "a checkpoint in the folder of benchmarks/torture.py",
+    },
+    "benchmarks/torture_faults/forbidden.py": {"main": "within the folder of benchmarks/torture.py"},
+    "benchmarks/torture_faults/full.py": {"_fill": "within a tmpfs of its own"},
+    "benchmarks/torture_faults/pauses.py": {"main": "within the folder of benchmarks/torture.py"},
+    "benchmarks/torture_faults/small_trials.py": {
+        "written": "within the folder of benchmarks/torture.py",
+        "plant": "within the folder of benchmarks/torture.py",
+    },
+    "benchmarks/torture_faults/takeovers.py": {"stale": "within the folder of benchmarks/torture.py"},
     "benchmarks/warm_start.py": {
         "Experiments.__call__": "within a folder of its own in TMPDIR",
         "main": "a folder of its own in TMPDIR",
@@ -201,6 +225,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
         'for gpu in $(seq 0 $((gpus - 1))); do ln -sfn /dev/null "$dir/dev/gpu$gpu"; done': "dev/ of the cluster",
     },
     "slurm/stage.sh": {
+        'mv "$there/.complete.tmp" "$there/.complete" || exit 1': "what it has just written, in the folder it unpacked",
         'rm -rf "$there"': "segsuite-UID-SHA, which is not complete, in the folder that `stage` names",
         'esac >&2 || { rm -rf "$there"; echo "stage: $archive could not be unpacked to $to" >&2; exit 1; }': (
             "the folder that it has just made"

@@ -175,9 +175,9 @@ def of_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def as_stranger(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+def as_stranger(*words: str | Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     """A command of another user who is in none of root's groups."""
-    home = environment(HOME="/nonexistent", XDG_CACHE_HOME="/nonexistent", PYTHONDONTWRITEBYTECODE="1")
+    home = environment(HOME="/nonexistent", XDG_CACHE_HOME="/nonexistent", PYTHONDONTWRITEBYTECODE="1", **variables)
     command = [
         "setpriv",
         f"--reuid={STRANGER}",
@@ -215,6 +215,35 @@ def test_who_may_not_write_gets_a_sentence(words: list[str], of_root: Path) -> N
     assert where.startswith(f"  where: {of_root.parent}")
     assert "group" in advice
     assert {path: path.lstat().st_mtime_ns for path in of_root.parent.rglob("*")} == before
+
+
+SCANCEL = """#!/bin/sh
+echo "scancel: error: Kill job error on job id 7_0: Access/permission denied" >&2
+exit 1
+"""
+
+
+@needs_root
+@pytest.mark.parametrize("refuses", [True, False])
+def test_who_may_not_cancel_gets_a_sentence(refuses: bool, of_root: Path) -> None:
+    """SLURM refuses tasks of others; an operator's word it takes, who may still not write to the folder."""
+    if shutil.which("setpriv") is None or as_stranger("-c", "import segsuite.cli").returncode != 0:
+        pytest.skip("another user cannot run this Python")
+    with umask(0o022):
+        place = Place.of(load(of_root))
+        trial = trials_of(of_root)[2]
+        place.new_table([[trial.id]])
+        programs = of_root.parent / "bin"
+        programs.mkdir()
+        name = place.job_name(1, "tiny")
+        (programs / "squeue").write_text(f"#!/bin/sh\necho '7_0|{name}|PENDING||0:00|Priority'\n")
+        (programs / "scancel").write_text(SCANCEL if refuses else "#!/bin/sh\nexit 0\n")
+        for program in programs.iterdir():
+            program.chmod(0o755)
+    done = as_stranger("-m", "segsuite", "cancel", of_root, PATH=f"{programs}:{os.environ['PATH']}")
+    assert "Traceback" not in done.stderr
+    assert ("Access/permission denied" if refuses else "Permission denied; ") in done.stderr
+    assert done.returncode == (1 if refuses else 2), done.stderr
 
 
 @needs_root

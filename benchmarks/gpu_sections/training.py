@@ -3,6 +3,7 @@
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +37,18 @@ class Clock(Callback):
     """Times the steps after the first `warmup`, the device waited for at both ends; counts in how many places a step
     makes the host wait, in the `watched` steps before."""
 
-    def __init__(self, device: str, warmup: int, timed: int, watched: int = 3) -> None:
+    def __init__(
+        self,
+        device: str,
+        warmup: int,
+        timed: int,
+        watched: int = 3,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._now = now
         self.device, self.first, self.last, self.watched = device, warmup, warmup + timed, watched
         self.seconds = self.peak = self.first_seconds = 0.0
-        self._made = time.perf_counter()
+        self._made = now()
         self.waits: list[str] = []
         self._start = 0.0
         self._listening: Any = None
@@ -48,17 +57,17 @@ class Clock(Callback):
         step = trainer.global_step
         if step == 1:
             self._wait()
-            self.first_seconds = time.perf_counter() - self._made
+            self.first_seconds = self._now() - self._made
         if self.device == "cuda" and step == self.first - self.watched - 1:
             self._listen()
         if step == self.first - 1:
             self._stop_listening()
         if step == self.first:
             self._wait()
-            self._start = time.perf_counter()
+            self._start = self._now()
         if step == self.last:
             self._wait()
-            self.seconds = time.perf_counter() - self._start
+            self.seconds = self._now() - self._start
             self.peak = torch.cuda.max_memory_allocated() / 2**20 if self.device == "cuda" else 0.0
 
     def _wait(self) -> None:

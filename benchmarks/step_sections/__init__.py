@@ -3,7 +3,7 @@
 from sectioned import Section
 
 SECTIONS = (
-    Section("training", "a training step: stock, bare loop, segsuite", 20, 400),
+    Section("training", "a training step: stock, bare loop, segsuite", 20, 600),
     Section("inference", "an image's prediction: stock, segsuite", 5, 60),
     Section("counting", "confusion matrices and bilinear enlargement", 5, 60),
     Section("precision", "precision auto against fp32, on CPUs that have less", 10, 120),

@@ -3,6 +3,7 @@ albumentations with normalisation, PNG files decoded whenever they are read."""
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +80,10 @@ class Recipe(pl.LightningModule):
         self.network, self.loss = network_of(case, CLASSES), loss
         self.jaccard = MulticlassJaccardIndex(CLASSES, ignore_index=VOID)
         self.times: list[float] = []
+        self.now: Callable[[], float] = time.perf_counter
 
     def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
-        self.times.append(time.perf_counter())
+        self.times.append(self.now())
         images, labels = batch
         logits = self.network(images)
         loss = self.loss(logits, labels)
@@ -94,11 +96,14 @@ class Recipe(pl.LightningModule):
         return torch.optim.AdamW(self.parameters(), 1e-3)
 
 
-def seconds_a_step(case: Case, context: "Context", loss: LossFunction, warmup: int, timed: int) -> float:
-    """The mean of `timed` steps after `warmup`, data included, within one epoch."""
+def seconds_a_step(
+    case: Case, context: "Context", loss: LossFunction, warmup: int, timed: int, now: Callable[[], float]
+) -> float:
+    """The mean by the clock `now` of `timed` steps after `warmup`, data included."""
     assert context.data is not None
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     recipe = Recipe(case, loss)
+    recipe.now = now
     loader = torch.utils.data.DataLoader(Files(context.data, case), batch_size=case.batch, shuffle=True)
     trainer = pl.Trainer(
         accelerator="cpu",

@@ -68,8 +68,9 @@ def _make_folder(path: Path) -> None:
             _sync_folder(folder.parent)
 
 
-def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step.
+def write_with(path: Path, write: Callable[[BinaryIO], object], previous: Path | None = None) -> None:
+    """Lets `write` fill a temporary file beside `path`, then puts it in place of `path` in one step. What was there is
+    kept as `previous`, if that is given.
 
     The temporary file lies beside its target because a rename is atomic only within one file system. The old file stays
     whole when the disk is full or the process dies at any moment. `write` is called anew where a file server was away
@@ -77,14 +78,19 @@ def write_with(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
 
     def replace() -> None:
-        temporary = _temporary(path)
+        temporary, second = _temporary(path), _temporary(path)
         _make_folder(path.parent)
         try:
             _write_new(temporary, write)
+            # Only now: while it is written, the one before the old one is what is left when a disk damages the old one.
+            if previous is not None and path.exists():
+                _second_name(path, second)
+                os.replace(second, previous)
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
             _remove(temporary)
+            _remove(second)
 
     with disk_errors(path):
         patiently(replace)
@@ -111,11 +117,7 @@ def duplicate(path: Path, target: Path) -> None:
     def link() -> None:
         temporary = _temporary(target)
         try:
-            os.link(path, temporary)
-        except OSError:
-            write_with(target, lambda file: _copy(path, file))
-            return
-        try:
+            _second_name(path, temporary)
             os.replace(temporary, target)
             _sync_folder(target.parent)
         finally:
@@ -125,25 +127,26 @@ def duplicate(path: Path, target: Path) -> None:
         patiently(link)
 
 
-def _copy(path: Path, file: BinaryIO) -> None:
-    with open(path, "rb") as source:
-        shutil.copyfileobj(source, file)
-
-
 def set_aside(path: Path) -> Path | None:
     """Gives a damaged file a name beside it that no reader takes for it, `NAME.damaged` or with a number, which is
     returned; None when there is none. A person may want to see it."""
+    numbers = ("" if number == 1 else f"-{number}" for number in itertools.count(1))
+    names = (path.with_name(f"{path.name}.damaged{number}") for number in numbers)
     with disk_errors(path):
-        for number in itertools.count(1):
-            aside = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
-            if patiently(lambda aside=aside: aside.is_symlink() or aside.exists()):  # type: ignore[misc]
-                continue
-            try:
-                patiently(lambda aside=aside: os.rename(path, aside))  # type: ignore[misc]
-            except FileNotFoundError:
-                return None
-            return aside
-    return None
+        aside = next(name for name in names if not os.path.lexists(name))
+        try:
+            patiently(lambda: os.rename(path, aside))
+        except FileNotFoundError:
+            return None
+    return aside
+
+
+def _second_name(path: Path, new: Path) -> None:
+    try:
+        os.link(path, new)
+    except OSError:
+        with open(path, "rb") as source:
+            _write_new(new, lambda file: shutil.copyfileobj(source, file))
 
 
 def append_line(path: Path, line: str) -> None:

@@ -35,8 +35,13 @@ class Claim:
     """The held claim of `folder`, until `claim` releases it."""
 
     def __init__(self, folder: Path, content: bytes) -> None:
+        """Raises FileNotFoundError when what this process has just created is there no more: it was stopped for so
+        long that another one has taken it over."""
         self._path, self._content = folder / NAME, content
         self._open = patiently(lambda: os.open(self._path, os.O_RDONLY))
+        if os.pread(self._open, len(content) + 1, 0) != content:
+            os.close(self._open)
+            raise FileNotFoundError(self._path)
         self._stop = threading.Event()
         self._beat = threading.Thread(target=self._renew, daemon=True, name="claim")
         self._beat.start()
@@ -75,7 +80,7 @@ class Claim:
         self._beat.join()
         with contextlib.suppress(OSError, reading.Unreadable):
             if self._is_own():
-                patiently(self._path.unlink)
+                patiently(lambda: self._path.unlink())
         os.close(self._open)
 
 
@@ -92,12 +97,14 @@ def claim(folder: Path) -> Iterator[Claim]:
     content = json.dumps(_identity() | told).encode()
     for _ in range(TRIES):
         if atomic.create_exclusively(path, content):
-            break
-        with _locked(folder):
-            _remove_if_stale(path)
+            with contextlib.suppress(FileNotFoundError):
+                held = Claim(folder, content)
+                break
+        else:
+            with _locked(folder):
+                _remove_if_stale(path)
     else:
         raise ClaimError(f"others were quicker {TRIES} times", str(folder), "try again")
-    held = Claim(folder, content)
     try:
         yield held
     finally:

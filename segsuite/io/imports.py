@@ -3,7 +3,10 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
+
+import segsuite
 
 
 @contextlib.contextmanager
@@ -41,13 +44,37 @@ def without_working_folder(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def of_a_child(environment: Mapping[str, str]) -> dict[str, str]:
+    """The same, for a process that is to import the segsuite that this one has: where that is not installed, but beside
+    a script or in a folder that only this process looks in, PYTHONPATH names the folder."""
+    return without_working_folder(environment if _is_found(sys.path[1:]) else _with(environment, _home()))
+
+
 def forget_working_folder() -> None:
     """For a program that was started by `python -m`: what it imports from now on does not come from the folder that it
     works in. Where only that folder has segsuite, since it is not installed, its processes are told where it is."""
     here = sys.path.pop(0) or os.getcwd()
-    package = sys.modules["segsuite"].__file__
-    specs = (finder.find_spec("segsuite", None) for finder in sys.meta_path)
-    found = next((spec.origin for spec in specs if spec is not None), None)
-    if found != package:
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    if not _is_found(sys.path):
+        os.environ.update(_with(os.environ, here))
         sys.path.append(here)
+
+
+def _is_found(folders: Sequence[str]) -> bool:
+    """Whether a process that looks in these folders, and has the import hooks of this one, finds this segsuite."""
+    for finder in sys.meta_path:
+        if finder is PathFinder:
+            spec = PathFinder.find_spec("segsuite", [folder for folder in folders if folder])
+        else:  # such as that of an editable install
+            spec = finder.find_spec("segsuite", None)
+        if spec is not None:
+            return spec.origin == segsuite.__file__
+    return False
+
+
+def _with(environment: Mapping[str, str], folder: str) -> dict[str, str]:
+    named = environment.get("PYTHONPATH", "").split(os.pathsep)
+    return {**environment, "PYTHONPATH": os.pathsep.join([folder] * (folder not in named) + named)}
+
+
+def _home() -> str:
+    return os.path.dirname(os.path.dirname(segsuite.__file__))

@@ -17,6 +17,7 @@ from segsuite.io.reading import Unreadable, patiently
 
 SMALLER_BATCH = "smaller_batch.json"
 """Beside trial.yaml when the memory was too small: the batches that are trained with, see trial/smaller_batch.py."""
+PREVIOUS = "previous.ckpt"
 OF_TRAINING = ("events.jsonl", "metrics.csv", "artefacts.json", "artefacts.npz")
 EVENTS = "events.jsonl"
 OF_AN_EPOCH = (
@@ -180,7 +181,7 @@ class RunDirectory:
     def __init__(self, folder: Path, claim: claims.Claim | None = None) -> None:
         self.folder, self._claim = folder, claim
         self.last_checkpoint = folder / "checkpoints" / "last.ckpt"
-        self.previous_checkpoint = folder / "checkpoints" / "previous.ckpt"
+        self.previous_checkpoint = folder / "checkpoints" / PREVIOUS
         """The last.ckpt before, while the trial trains: a disk may damage one."""
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
         self.checkpoints = (self.last_checkpoint, self.previous_checkpoint, self.best_checkpoint)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH
 from segsuite.experiment import Trial
 from segsuite.io import logs, store
-from segsuite.io.imports import without_working_folder
+from segsuite.io.imports import of_a_child
 from segsuite.io.wandb_environment import without_service
 from segsuite.launch.slots import Slot
 from segsuite.launch.warm import Pool
@@ -50,7 +50,7 @@ class Process(Protocol):
 
 def environment(slot: Slot) -> dict[str, str]:
     """What a trial in `slot` finds in its environment."""
-    own = without_working_folder(without_service(os.environ))
+    own = of_a_child(without_service(os.environ))
     return {**ALLOCATOR, **own, **slot.environment(), "SEGSUITE_LAUNCHER": "1"}
 
 

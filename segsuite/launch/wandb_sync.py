@@ -15,7 +15,7 @@ from segsuite.config.tracking import CLASS_TABLE, PREDICTION_TABLE, PREDICTIONS,
 from segsuite.errors import ConfigError, SegsuiteError
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import store, trial_warnings, wandb_environment
-from segsuite.io.imports import without_working_folder
+from segsuite.io.imports import of_a_child
 
 EMPTY_LOG_BYTES = 7  # a header and nothing else: the writer was killed at once
 LOGS_AT_A_TIME = 50
@@ -123,7 +123,7 @@ def mirror(item: Synced) -> str:
 
 
 def _module(command: Sequence[str], seconds: float) -> str:
-    environment = without_working_folder(wandb_environment.without_service(os.environ)) | {"WANDB_MODE": "online"}
+    environment = of_a_child(wandb_environment.without_service(os.environ)) | {"WANDB_MODE": "online"}
     try:
         done = subprocess.run(
             [sys.executable, "-m", *command],

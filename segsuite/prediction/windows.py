@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 
 from segsuite.errors import ConfigError
 
-LEAST_WEIGHT = 1e-4
-"""Of a pixel at a window's corner: where no other window lies, its word is taken all the same."""
-
 
 @dataclass(frozen=True)
 class Windows:
@@ -49,7 +46,8 @@ class Windows:
         2021, Nature Methods 18, nnU-Net), since a network knows less of what lies at the border of what it sees."""
         from_middle = (np.arange(self.side) - (self.side - 1) / 2) / (self.side / 8)
         profile = np.exp(-0.5 * from_middle**2)
-        grid: NDArray[np.float32] = np.maximum(np.outer(profile, profile), LEAST_WEIGHT).astype(np.float32)
+        # No floor: along the image's border it would give a window's corner as much weight as better words.
+        grid: NDArray[np.float32] = np.outer(profile, profile).astype(np.float32)
         return grid
 
     def count(self, height: int, width: int) -> int:

@@ -245,8 +245,6 @@ class Checkpoints(Checkpoint):
     def _save(self, trainer: pl.Trainer) -> None:
         self.run.check_claim()
         start = time.monotonic()
-        if self.ranks.is_first and self.run.last_checkpoint.exists():
-            atomic.duplicate(self.run.last_checkpoint, self.run.previous_checkpoint)
         trainer.save_checkpoint(self.run.last_checkpoint)
         self._saved = time.monotonic()
         self._saving = self._saved - start

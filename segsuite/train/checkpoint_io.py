@@ -12,7 +12,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from segsuite.errors import SegsuiteError
 from segsuite.io import atomic, trial_warnings
 from segsuite.io.reading import Unreadable, patiently, unreadable
-from segsuite.io.store import RunDirectory
+from segsuite.io.store import PREVIOUS, RunDirectory
 
 OF_FINISHED = ("state_dict", "epoch", "global_step", "pytorch-lightning_version")
 
@@ -27,17 +27,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Writes beside `path`, flushes to the disk, then renames."""
-        save(checkpoint, Path(path))
+        """Writes beside `path`, flushes to the disk, then renames; the one before becomes previous.ckpt."""
+        save(checkpoint, Path(path), Path(path).with_name(PREVIOUS))
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """Tensors and plain values only, on the CPU: a checkpoint cannot run code."""
         return load(Path(path))
 
 
-def save(checkpoint: dict[str, Any], path: Path) -> None:
-    """Replaces the checkpoint `path` atomically. Raises SegsuiteError when the disk refuses."""
-    atomic.write_with(path, lambda file: _write(checkpoint, file))
+def save(checkpoint: dict[str, Any], path: Path, previous: Path | None = None) -> None:
+    """Replaces the checkpoint `path` atomically; the old one becomes `previous`, if that is given. Raises SegsuiteError
+    when the disk refuses."""
+    atomic.write_with(path, lambda file: _write(checkpoint, file), previous)
 
 
 def _write(checkpoint: dict[str, Any], file: BinaryIO) -> None:

@@ -187,3 +187,30 @@ def test_a_claim_that_was_taken_away_comes_back_without_hard_links(
     atomic.put_back(aside, tmp_path / "claim.json")
     assert [path.name for path in tmp_path.iterdir()] == ["claim.json"]
     assert (tmp_path / "claim.json").read_text() == "of a third one"
+
+
+def test_while_a_file_is_written_two_generations_lie_on_the_disk(tmp_path: Path) -> None:
+    """A kill comes most often then; one file under two names would be lost by one bit."""
+    path, previous = tmp_path / "last", tmp_path / "previous"
+
+    def generations(file: BinaryIO) -> None:
+        file.write(b"new")
+        found.append((path.read_bytes(), previous.read_bytes(), path.samefile(previous)))
+
+    found: list[tuple[bytes, bytes, bool]] = []
+    atomic.write_bytes(path, b"1")
+    atomic.write_with(path, lambda file: file.write(b"2"), previous)
+    atomic.write_with(path, generations, previous)
+    assert found == [(b"2", b"1", False)]
+    assert (path.read_bytes(), previous.read_bytes()) == (b"new", b"2")
+    assert names(tmp_path) == ["last", "previous"]
+
+
+def test_a_file_whose_writing_fails_leaves_both_generations(tmp_path: Path) -> None:
+    path, previous = tmp_path / "last", tmp_path / "previous"
+    for content in (b"1", b"2"):
+        atomic.write_with(path, lambda file, content=content: file.write(content), previous)  # type: ignore[misc]
+    with pytest.raises(SegsuiteError):
+        atomic.write_with(path, failing_writer, previous)
+    assert (path.read_bytes(), previous.read_bytes()) == (b"2", b"1")
+    assert names(tmp_path) == ["last", "previous"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from segsuite.errors import ClaimError
-from segsuite.io import claims, store
+from segsuite.io import atomic, claims, store
 from tests.reliability.trials import REPOSITORY
 
 # Waits for a common start, tries to claim every folder, and holds what it gets until all have tried.
@@ -233,3 +233,29 @@ def test_a_claim_that_another_host_took_over_is_not_removed(tmp_path: Path) -> N
     with claims.claim(tmp_path):
         plant(tmp_path, host="another-host")
     assert claims.is_live(tmp_path)
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_a_claim_that_is_lost_before_it_is_held_is_asked_for_again(
+    is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process was stopped right after it had created the claim, and another one has taken it over: it is still
+    there, or has ended. Renewing it would keep the other's claim alive."""
+    create, stopped = atomic.create_exclusively, []
+
+    def create_and_stop(path: Path, content: bytes) -> bool:
+        created = create(path, content)
+        if not stopped:
+            stopped.append(path.rename(tmp_path / "aside"))
+            if is_taken:
+                plant(tmp_path, host="another-host", pid=7)
+        return created
+
+    monkeypatch.setattr(atomic, "create_exclusively", create_and_stop)
+    if is_taken:
+        with pytest.raises(ClaimError, match="run by process 7 on another-host"), claims.claim(tmp_path):
+            pass
+    else:
+        with claims.claim(tmp_path) as held:
+            held.check()
+    assert stopped

@@ -104,7 +104,7 @@ def test_code_table_and_trials_are_on_the_disk_before_sbatch_is_called(
     (checkout / "link").symlink_to("run.sh")
     git(checkout, "add", ".")
     monkeypatch.setattr(snapshot, "CHECKOUT", checkout)
-    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *place: [])
     monkeypatch.setattr(reconcile, "largest_array", lambda: 1001)
     experiment = load(write_experiment(tmp_path / "e", seeds=[0, 1]))
     (tmp_path / "e" / "runs").mkdir()

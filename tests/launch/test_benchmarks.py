@@ -88,7 +88,7 @@ def run(name: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(SCRIPTS - {"gpu", "quality", "sampling", "step"}))
+@pytest.mark.parametrize("name", sorted(SCRIPTS - {"gpu", "quality", "sampling", "step", "torture"}))
 def test_every_benchmark_runs_with_its_smallest_settings(name: str) -> None:
     assert FOLDER == REPOSITORY / "benchmarks"
     found = json.loads(run(name, "--small", "--rounds", "1", "--json"))

@@ -101,3 +101,30 @@ def test_images_of_more_than_8_bits_and_of_one_pixel(image: NDArray[np.uint8]) -
     as_float = (image / np.float32(255)).astype(np.float32)
     np.testing.assert_allclose(predictor.probabilities(as_float), predictor.probabilities(image), atol=1e-6)
     assert predictor.labels(image[:1, :1]).shape == (1, 1)
+
+
+def test_windows_equal_the_whole_image_away_from_the_field_of_their_borders() -> None:
+    """Of a network that sees 8 pixels far, in windows of 256."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 8, 5, padding=2), nn.Tanh(), nn.Conv2d(8, 8, 7, padding=3), nn.Tanh()]
+    network = nn.Sequential(*layers, nn.Conv2d(8, 4, 7, padding=3))
+
+    class Convolutions(Pointwise):
+        def forward(self, images_NCHW: Tensor) -> Tensor:
+            logits: Tensor = network(images_NCHW.float() / 255)
+            return 8 * logits
+
+    large = np.random.default_rng(1).integers(0, 256, (500, 700, 3), dtype=np.uint8)
+    windows, field = Windows(256, 0.5), 8
+    predictor = Predictor((Convolutions(),), 4)
+    difference = np.abs(predictor.probabilities(large, windows) - predictor.probabilities(large)).max(axis=0)
+    spoiled = np.zeros(large.shape[:2], bool)
+    for axis, length in enumerate(spoiled.shape):
+        for start in windows.starts(length):
+            for border in {start, min(length, start + 256)} - {0, length}:
+                np.moveaxis(spoiled, axis, 0)[max(0, border - field) : border + field] = True
+    assert 0.1 < spoiled.mean() < 0.5
+    assert difference[~spoiled].max() < 1e-5
+    assert difference.max() < 2e-3  # a spoiled pixel of a window has at most exp(-3.75**2 / 2) of its middle's weight
+    apart = np.abs(predictor.probabilities(large, Windows(256, 0.0)) - predictor.probabilities(large))
+    assert apart.max() > 0.05  # without overlap nothing mends it

@@ -78,6 +78,24 @@ except SystemExit:
     assert done.stdout.splitlines()[-1] == str(tmp_path / "segsuite" / "__init__.py")
 
 
+@pytest.mark.parametrize("place", ["", "."])
+def test_a_notebook_that_has_segsuite_beside_it_starts_processes_that_find_it(place: str, tmp_path: Path) -> None:
+    (tmp_path / "segsuite").symlink_to(REPOSITORY / "segsuite")
+    program = f"""
+import subprocess, sys
+sys.path[0] = {place!r} and {str(tmp_path)!r}
+from segsuite.launch.attempt import environment
+from segsuite.launch.slots import Slot
+words = [sys.executable, "-S", "-c", "import segsuite; print(segsuite.__file__)"]
+subprocess.run(words, env=environment(Slot()), check=True, cwd="/")
+"""
+    own = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=own, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == (f"{tmp_path}/segsuite/__init__.py\n", 0), done.stderr
+
+
 @pytest.mark.slow
 def test_trials_forked_and_fresh_run_beside_a_statistics_module_of_the_user(tmp_path: Path) -> None:
     work = tmp_path / "work"

@@ -82,7 +82,7 @@ def test_run_on_slurm_names_what_would_be_missing_before_anything_is_submitted(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[str] = []
-    monkeypatch.setattr(reconcile, "live_tasks", lambda *_: [])
+    monkeypatch.setattr(reconcile, "live_tasks", lambda *place: [])
     monkeypatch.setattr(reconcile, "largest_array", lambda: 1001)
     monkeypatch.setattr(reconcile, "call", lambda words: calls.append(words[0]) or "7")
     monkeypatch.setattr(estimate, "call", lambda words, **options: "")

@@ -11,9 +11,11 @@ import pytest
 from segsuite.io import store
 from segsuite.launch.causes import cause
 from segsuite.launch.same_failure import failures_in_words
+from segsuite.launch.slurm import hold
 from segsuite.launch.slurm.arrays import Code, Layout, Place, array_command, report_command
 from segsuite.launch.slurm.node import node_command, seen
 from segsuite.launch.slurm.profile import Profile
+from segsuite.launch.status import Status
 from tests.reliability.trials import REPOSITORY
 from tests.slurm.scripts import Node, attempt_lines, write_program
 
@@ -43,6 +45,12 @@ def test_a_trial_refuses_to_run_other_code_than_that_of_its_job(content: str | N
     assert "`container` or `python` of the profile changes PYTHONPATH" in found.advice
     assert failures_in_words([trial.folder]) == [f"1 failed: {found.reason[:300]}"]
     assert not (trial.folder / "events.jsonl").exists()
+    told = {one["id"]: one for one in Status(node.experiment).look()["trials"]}[trial.id]
+    assert (told["state"], told["reason"]) == ("failed", found.reason)
+    assert [node.run(table, index) for index in (1, 2)] == [2, 2]
+    held = hold.read(node.place.folder)
+    assert held is not None  # the rest of the array would be refused as well
+    assert found.reason[:40] in held["reason"]
 
 
 def test_a_container_that_passes_on_no_environment_is_refused_where_it_has_another_segsuite(tmp_path: Path) -> None:
@@ -119,6 +127,7 @@ def test_a_node_without_the_working_folder_is_a_failure_that_is_explained(
     assert "nodes must see the folder that `segsuite run` is called in" in found.advice
 
 
+@pytest.mark.slow
 def test_doctor_looks_which_code_a_node_imports(tmp_path: Path) -> None:
     other = other_code(tmp_path / "other", "")
     shutil.copytree(REPOSITORY / "segsuite", other / "segsuite", dirs_exist_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from segsuite.errors import plural
 from segsuite.io import atomic, claims, disk_errors, users
-from segsuite.io.imports import without_working_folder
+from segsuite.io.imports import of_a_child
 from segsuite.io.numbers import significant
 from segsuite.launch.doctor import Check, ok, problem, warning
 from segsuite.launch.doctor.features import features
@@ -114,7 +114,7 @@ def _neighbours(probe: Path) -> Iterator[Check]:
     words = [sys.executable, "-m", "segsuite.launch.doctor.neighbour", str(probe)]
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C in the terminal reaches only this process; the other one ends with its input.
-    environment = without_working_folder(os.environ)
+    environment = of_a_child(os.environ)
     with subprocess.Popen(words, stdin=pipe, stdout=pipe, bufsize=0, env=environment, start_new_session=True) as other:
 
         def ask(what: str) -> None:

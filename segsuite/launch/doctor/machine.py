@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from segsuite.io.imports import without_working_folder
+from segsuite.io.imports import of_a_child
 from segsuite.io.machine import cores
 from segsuite.launch.doctor import Check, ok, problem, warning
 from segsuite.launch.slots import BYTES_PER_WORKER, available_memory, visible_gpus
@@ -59,7 +59,7 @@ def _gpus(listed: int, torch: dict[str, Any], devices: Sequence[str]) -> Check:
 
 def answer_of(words: Sequence[str], seconds: float = SECONDS) -> tuple[dict[str, Any] | None, str]:
     """The JSON in the last line that a program prints, or None and why there is none."""
-    environment = without_working_folder({key: os.environ[key] for key in os.environ if key != "WANDB_SERVICE"})
+    environment = of_a_child({key: os.environ[key] for key in os.environ if key != "WANDB_SERVICE"})
     try:
         done = subprocess.run(
             list(words), capture_output=True, text=True, timeout=seconds, env=environment, check=False

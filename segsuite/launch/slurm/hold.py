@@ -54,7 +54,7 @@ def _record_death(folder: Path) -> None:
     told = store.read_json(folder / "failure.json") or {}
     # Both times are of the trial's node; a failure of before is not that of this attempt.
     if last.get("code") not in NO_FAILURE and _seconds(told.get("time")) < _seconds(last.get("begin")):
-        (folder / "failure.json").unlink(missing_ok=True)
+        atomic.remove(folder / "failure.json")
         found = cause(folder)
         store.record_failure(folder, "Died", found.reason, found.where, found.advice)
 
@@ -103,7 +103,7 @@ def cancel(place: Place, chosen: Sequence[Task], tasks: Sequence[Task], for_good
     if for_good:
         cancelled.record(place, chosen)  # now that SLURM has taken it
     if not any(task.is_held for task in left):
-        _file(place.folder).unlink(missing_ok=True)
+        atomic.remove(_file(place.folder))
 
 
 def _waiting(place: Place) -> tuple[list[Task], list[Task]]:
@@ -114,7 +114,7 @@ def _waiting(place: Place) -> tuple[list[Task], list[Task]]:
     tasks = live_tasks(place.job_prefix, place.folder)
     waiting = [task for task in tasks if not task.is_running and place.trials_of(task)]
     if not any(task.is_held for task in waiting):
-        _file(place.folder).unlink(missing_ok=True)  # somebody has released or cancelled them
+        atomic.remove(_file(place.folder))  # somebody has released or cancelled them
         return [], tasks
     return waiting, tasks
 
@@ -125,7 +125,7 @@ def keep_going(folder: Path, wanted: bool) -> None:
     if wanted:
         atomic.write_text(path, "")
     else:
-        path.unlink(missing_ok=True)
+        atomic.remove(path)
 
 
 def _file(folder: Path) -> Path:

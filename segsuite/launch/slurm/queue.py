@@ -116,8 +116,9 @@ def look(folder: Path, prefix: str) -> Answer:
 
 
 def forget_look(folder: Path) -> None:
-    """To be called after a change of the queue: the next look asks again."""
-    _kept(folder).unlink(missing_ok=True)
+    """To be called after a change of the queue: the next look asks again; in a folder of another user, after 30 s."""
+    with contextlib.suppress(OSError):
+        _kept(folder).unlink()
 
 
 def _kept(folder: Path) -> Path:
