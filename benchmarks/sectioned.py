@@ -100,7 +100,8 @@ class Benchmark:
         found = machine(options.device)
         results: list[dict[str, Any]] = []
         left_out: list[str] = []
-        with tempfile.TemporaryDirectory() as folder:
+        # Trials of a section that was stopped see a moment later that their launcher has gone, and write until then.
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             context = Context(found["device"], options.small, options.data, Path(folder))
             for section in self.chosen(options.only):
                 left = 60 * options.minutes - (time.monotonic() - begin) - RESERVE_SECONDS

@@ -8,5 +8,5 @@ SECTIONS = (
     Section("counting", "confusion matrices and bilinear enlargement", 5, 60),
     Section("precision", "precision auto against fp32, on CPUs that have less", 10, 120),
     Section("sweep", "a sweep of short trials: default, one after the other, a cold process each", 30, 400),
-    Section("sharing", "two trainings at once, started by different people", 20, 240),
+    Section("sharing", "two trainings at once, started by different people", 20, 400),
 )

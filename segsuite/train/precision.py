@@ -5,6 +5,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,16 @@ def taken_memory_bytes(device: str) -> int | None:
     return torch.cuda.max_memory_reserved() if device == "cuda" else peak_memory_bytes(device)
 
 
-def matmul_flops(device: str, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a product of two large matrices, the best of three; about a second."""
+def matmul_flops(device: str, dtype: torch.dtype, now: Callable[[], float] = time.perf_counter) -> float:
+    """Floating-point operations a second, by the clock `now`, of a product of two large matrices, the best of three;
+    about a second."""
     size = 8192 if device == "cuda" else 1024
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best = math.inf
     for _ in range(4):  # the first one to warm up
-        start = time.perf_counter()
+        start = now()
         left @ right
         if device == "cuda":
             torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, now() - start)
     return 2 * size**3 / best

@@ -1,7 +1,9 @@
 """segsuite.encoders.weights for torchvision's files, and for names of the table: local files, downloads, errors."""
 
+import gc
 import hashlib
 import threading
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +57,9 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     server.shutdown()
     server.server_close()
+    with warnings.catch_warnings():  # torch.hub leaves its connection to whoever collects it: not a later test
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def whole(name: str) -> nn.Module:

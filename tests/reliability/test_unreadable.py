@@ -60,7 +60,7 @@ def test_one_that_may_not_be_read_stops_no_command(made: Experiment) -> None:
     told = call(made.path, "status", "plan", "why", "report")
     for command, code in {"status": 1, "plan": 0, "why": 0, "report": 0}.items():
         assert f"exit code of {command}: {code}" in told
-    assert told.count(f"cannot be read: Permission denied; it is user {ANOTHER}'s") == 3  # status, why, report
+    assert told.count(f"cannot be read: Permission denied; it is {ANOTHER}'s") == 3  # status, why, report
     assert "2 finished, 1 unreadable" in told
     assert "n = 2" in (made.folder / "report" / "report.html").read_text()
 
@@ -71,7 +71,7 @@ def test_nor_does_a_result_that_may_not_be_read(made: Experiment) -> None:
     os.chown(result, ANOTHER, ANOTHER)
     result.chmod(0o600)
     told = call(made.path, "status", "report", "run")
-    assert f"result.json cannot be read: Permission denied; it is user {ANOTHER}'s; it is not run" in told
+    assert f"result.json cannot be read: Permission denied; it is {ANOTHER}'s; it is not run" in told
     assert "exit code of run: 1" in told
     assert "1 trial not run" in told
     assert store.state(made.trials[1].folder) == "finished"
@@ -83,7 +83,7 @@ def test_an_experiment_that_may_not_be_read_is_one_sentence(made: Experiment) ->
     told = call(made.path, "status", "plan", "why", "report", "run")
     for command in ("status", "plan", "report", "run"):
         assert f"exit code of {command}: 0" not in told
-    assert f"made cannot be read: Permission denied; it is user {ANOTHER}'s" in told
+    assert f"made cannot be read: Permission denied; it is {ANOTHER}'s" in told
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_run_goes_on_with_the_others(tmp_path: Path) -> None:
     lock(trials[0])
     lock(trials[1], 0o755)
     told = call(path, "run")
-    assert f"unreadable: tiny, seed 0: {trials[0].id} cannot be read: Permission denied; it is user {ANOTHER}'s" in told
+    assert f"unreadable: tiny, seed 0: {trials[0].id} cannot be read: Permission denied; it is {ANOTHER}'s" in told
     assert "FAILED: tiny, seed 1: cannot write: Permission denied" in told
     assert "finished: tiny, seed 2" in told
     assert "exit code of run: 1" in told

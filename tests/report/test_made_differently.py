@@ -98,5 +98,5 @@ def test_encoders_of_their_own_have_weights_of_their_own(tmp_path: Path) -> None
 @pytest.mark.parametrize("found", ["", "[]", '{"code": null, "packages": 3, "weights": [1]}', "\0"])
 def test_a_damaged_manifest_tells_nothing_and_breaks_nothing(experiment: Experiment, found: str) -> None:
     (experiment.trials[0].folder / "manifest.json").write_text(found)
-    assert notices(experiment) == []
+    assert [notice for notice in notices(experiment) if "(manifest.json cannot be read)" not in notice] == []
     json.dumps(dict(methods(material_of(experiment))))
