@@ -16,6 +16,7 @@ EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
 EXIT_PREEMPTED = 75
 EXIT_SMALLER_BATCH = 77
+EXIT_CLAIMED = 79  # of a trial under a launcher: another process runs it
 EXIT_RETRY_ALONE = 78
 EXIT_NO_READER = 141  # what a shell calls a program that SIGPIPE ended
 

@@ -57,7 +57,7 @@ def _evaluate(given: argparse.Namespace) -> int:
         assert result is not None
         times = times_scored(trial.folder, wanted.name)
         found.append({**result, "times_scored": times, "scored_now": not made})
-        scores = [f"{one['scores']['miou']:.4f}" for one in (result, own)]
+        scores = ["-" if (miou := one["scores"]["miou"]) is None else f"{miou:.4f}" for one in (result, own)]
         images = str(result["scored"]["images"])
         rows.append((trial.id, trial.arm, str(trial.seed), *scores, images, "before" if made else f"{times} x"))
     if given.json:

@@ -91,7 +91,8 @@ def _print_from(path: Path, begin: int, lines: "Lines", to_its_end: bool) -> int
     """Prints a file from byte `begin`, half a line only `to_its_end`; where it ends now."""
     try:
         with open(path, "rb") as file:
-            file.seek(begin if begin <= os.fstat(file.fileno()).st_size else 0)  # its middle was taken out
+            size = os.fstat(file.fileno()).st_size
+            file.seek(begin if begin <= size else max(0, size - PIECE_BYTES))  # its middle was taken out
             while piece := file.read(PIECE_BYTES):
                 sys.stdout.write(lines.add(piece))
             end = file.tell()

@@ -23,6 +23,7 @@ from segsuite.io.reading import patiently
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # nine missed beats: a claimant that cannot be seen is taken for dead
+LOCK_SECONDS = 5.0  # after which a taker goes on without the lock of this machine
 TRIES = 100  # rounds in which others are quicker, before it is given up
 NAME = "claim.json"
 
@@ -161,7 +162,7 @@ def _parse(path: Path) -> dict[str, Any] | None:
     """What a claim says; empty when it is damaged, None when there is none. Raises ClaimError when it is there and
     cannot be read."""
     try:
-        value = json.loads(patiently(path.read_bytes))
+        value = json.loads(patiently(lambda: reading.content(path)))
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not path.is_symlink():
             return None
@@ -181,10 +182,21 @@ def _locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):  # a network file system may not lock folders
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock_for_a_while(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock_for_a_while(descriptor: int) -> None:
+    # What is done under the lock is right without it, and only saves rounds: a stopped process may hold it for ever.
+    end = time.monotonic() + LOCK_SECONDS
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.05)
 
 
 def is_live(folder: Path) -> bool:
@@ -203,7 +215,9 @@ def _is_stale(holder: dict[str, Any], path: Path, now: Callable[[], float]) -> b
     own = _identity()
     if all(holder.get(key) == own[key] for key in ("host", "boot", "namespace")):
         start = _start_of(holder.get("pid"))
-        return start is None or start != holder.get("start")  # another process may have that number by now
+        if start or start is None or not holder.get("start"):
+            return start is None or start != holder.get("start")  # another process may have that number by now
+        # There is such a process, and when it began is hidden from other users (hidepid): its stamp tells.
     try:
         return now() - patiently(path.lstat).st_mtime > STALE_SECONDS
     except FileNotFoundError:

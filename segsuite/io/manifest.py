@@ -1,6 +1,7 @@
 """Where a result came from: code, packages, machine, data, weights; one record an attempt. No secrets: of the
 environment only an allow-list."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -87,14 +88,12 @@ def add(folder: Path, described: Mapping[str, Any], continues: bool) -> None:
 def attempts(folder: Path) -> list[dict[str, Any]]:
     """The records of all attempts, oldest first; of a run directory of an earlier version the last one alone. A line
     that cannot be read is not there."""
-    try:
-        lines = (folder / ATTEMPTS).read_bytes().split(b"\n")
-    except OSError:
-        try:
-            lines = [(folder / FILE).read_bytes()]
-        except OSError:
-            lines = []
-    found = [record for record in map(_mapping, lines) if record is not None]
+    found: list[dict[str, Any]] = []
+    with contextlib.suppress(OSError):
+        found = _mappings((folder / ATTEMPTS).read_bytes().split(b"\n"))
+    if not found:
+        with contextlib.suppress(OSError):
+            found = _mappings([(folder / FILE).read_bytes()])
     # A damaged one may hold anything: what should be a mapping and is none is not there.
     return [{k: v for k, v in one.items() if k not in MAPPINGS or isinstance(v, dict)} for one in found]
 
@@ -109,17 +108,18 @@ def _append(folder: Path, record: Mapping[str, Any]) -> None:
     atomic.append_line(folder / ATTEMPTS, json.dumps(finite(dict(record)), allow_nan=False))
 
 
-def _mapping(text: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
+def _mappings(texts: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Those of `texts` that are mappings in JSON."""
+    found = []
+    for text in texts:
+        with contextlib.suppress(ValueError, RecursionError):
+            found.append(json.loads(text))
+    return [one for one in found if isinstance(one, dict)]
 
 
 def _snapshot(root: Path) -> dict[str, Any] | None:
     try:
-        return _mapping((root / SNAPSHOT).read_bytes())
+        return next(iter(_mappings([(root / SNAPSHOT).read_bytes()])), None)
     except OSError:
         return None
 

@@ -7,6 +7,7 @@ read (Unreadable), and one whose content is damaged (ValueError).
 import errno
 import json
 import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,8 @@ def patiently(action: Callable[[], T]) -> T:
             if error.errno not in TRANSIENT or _waited >= MOST_WAITED:
                 raise
         else:
-            _waited = 0.0
+            if seconds != WAITS[0]:  # waiting was worth it; a success at once says nothing of what is away
+                _waited = 0.0
             return found
         _waited += seconds
         time.sleep(seconds)
@@ -78,16 +80,20 @@ def read_bytes(path: Path) -> bytes:
     """The file's content. Raises FileNotFoundError when there is none, Unreadable when it cannot be read, ValueError
     when it is larger than a record can be."""
     try:
-        return patiently(lambda: _read(path))
+        return patiently(lambda: content(path))
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from None
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def _read(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+def content(path: Path) -> bytes:
+    """The same in one try, with the OSErrors of the system. A pipe of that name, which would be waited for, is none."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no file")
+        if status.st_size > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES // 1024**2} MiB")
         return file.read()
 

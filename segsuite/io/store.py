@@ -43,6 +43,8 @@ class Look:
     """What lies in the folder."""
     result: Mapping[str, Any] | None = None
     """Of a finished one: what result.json holds."""
+    is_away: bool = False
+    """Of an unreadable one: whether a file server said so that may soon answer again."""
 
 
 def names(folder: Path) -> frozenset[str]:
@@ -62,7 +64,9 @@ def look(folder: Path) -> Look:
         there = names(folder)
         return _look(folder, there)
     except Unreadable as error:
-        return Look("unreadable", error.what, error.advice)
+        cause = error.__cause__
+        is_away = isinstance(cause, OSError) and cause.errno in reading.TRANSIENT
+        return Look("unreadable", error.what, error.advice, is_away=is_away)
 
 
 def state(folder: Path) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH
+from segsuite.errors import EXIT_CLAIMED, EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH
 from segsuite.experiment import Trial
 from segsuite.io import logs, store
 from segsuite.io.imports import of_a_child
@@ -89,7 +89,7 @@ class Attempt:
         logs.bound(self.trial.folder / "log.txt")
         os.close(self._alive)
         # A death of our own asking needs no explanation.
-        expected = (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE)
+        expected = (EXIT_DONE, EXIT_PREEMPTED, EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE, EXIT_CLAIMED)
         if self.code not in expected and self._asked_at is None:
             _explain(self.trial, self.code)
         return True

@@ -169,7 +169,7 @@ class Display:
 
     def waits_for(self, trial: Trial, holder: dict[str, Any] | None) -> None:
         """Nothing to do but to wait for another process."""
-        said = f"{trial.arm}, seed {trial.seed}, run by {claims.in_words(holder or {})}"
+        said = f"{trial.arm}, seed {trial.seed}" + (f", run by {claims.in_words(holder)}" if holder else "")
         if said != self._waits_for:
             self._waits_for = said
             self._line(f"  waiting for {said}")

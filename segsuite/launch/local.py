@@ -3,13 +3,22 @@
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, EXIT_RETRY_ALONE, EXIT_SMALLER_BATCH, ConfigError, plural
+from segsuite.errors import (
+    EXIT_CLAIMED,
+    EXIT_DONE,
+    EXIT_PREEMPTED,
+    EXIT_RETRY_ALONE,
+    EXIT_SMALLER_BATCH,
+    ConfigError,
+    plural,
+)
 from segsuite.experiment import Experiment, Trial
 from segsuite.io import claims, store
 from segsuite.io.machine import cores
@@ -25,6 +34,25 @@ from segsuite.launch.warm import Pool
 
 LOOK_SECONDS = 0.1
 WAIT_SECONDS = 2.0
+AWAY_SECONDS, MOST_MISSES = 60.0, 10
+"""How long a trial is left whose folder a file server does not give, and how often: ten minutes of an outage."""
+
+
+class Asleep:
+    """Trials that are not to be looked at for a while. `misses`: id -> how often a file server was away."""
+
+    def __init__(self) -> None:
+        self.misses: Counter[str] = Counter()
+        self._until: dict[str, float] = {}
+
+    def until_later(self, trial: Trial, is_away: bool = False) -> None:
+        """Another launcher runs it, or its run directory `is_away`."""
+        self.misses[trial.id] += is_away
+        self._until[trial.id] = time.monotonic() + (AWAY_SECONDS if is_away else WAIT_SECONDS)
+
+    def is_so(self, trial: Trial) -> bool:
+        """Whether it is too early to look at it again."""
+        return self._until.get(trial.id, 0.0) > time.monotonic()
 
 
 @dataclass
@@ -56,11 +84,12 @@ def run(
     Ctrl-C (or SIGTERM, SIGUSR1) lets the running trials save and ends the run; a second one ends at once.
     """
     looks = {trial.id: store.look(trial.folder) for trial in experiment.trials}
-    waiting = [trial for trial in experiment.trials if looks[trial.id].state not in ("finished", "unreadable")]
+    given_up = ("finished", "unreadable")
+    waiting = [one for one in experiment.trials if looks[one.id].is_away or looks[one.id].state not in given_up]
     outcome = Outcome(finished=sum(look.state == "finished" for look in looks.values()))
     running: list[Attempt] = []
     ended: list[Path] = []
-    asleep: dict[str, float] = {}
+    asleep = Asleep()
     places = _slots(waiting, workers, per_device)
     sharing = Sharing(places, Room(gpu_memory()) if per_device == "auto" and places[0].device else None)
     display.begin(experiment, outcome.finished, len(places))
@@ -84,6 +113,8 @@ def run(
                     waiting.append(attempt.trial)  # another launcher was quicker, or the next attempt has more memory
                     display.leaves(attempt.trial)
                     name = f"{attempt.trial.arm}, seed {attempt.trial.seed}"
+                    if attempt.code == EXIT_CLAIMED:
+                        asleep.until_later(attempt.trial)
                     if attempt.code == EXIT_SMALLER_BATCH:
                         display.warns(f"{name}: {smaller_batch(attempt.trial.folder)}")
                     if attempt.code == EXIT_RETRY_ALONE:
@@ -108,7 +139,7 @@ def _tell(trials: Sequence[Trial], looks: Mapping[str, store.Look], display: Dis
         look = looks[trial.id]
         if look.state == "damaged":
             display.warns(f"{trial.arm}, seed {trial.seed}: {look.why}; it is scored again, or trained anew")
-        elif look.state == "unreadable":
+        elif look.state == "unreadable" and not look.is_away:
             unreadable += 1
             display.leaves_alone(trial, look)
     return unreadable
@@ -147,34 +178,33 @@ def _fill(
     outcome: Outcome,
     display: Display,
     pool: Pool,
-    asleep: dict[str, float],
+    asleep: Asleep,
 ) -> None:
-    """Starts the next trials where they may; waits a while when other launchers run all that are left. `asleep`: id of
-    a trial that another launcher runs -> until when it is not looked at again."""
-    held = 0  # by other launchers, or for lack of memory
+    """Starts the next trials where they may; waits a while when other launchers run all that are left."""
+    held = 0  # by other launchers, for lack of memory, or by a file server that is away
     while not sharing.is_full and held < len(waiting):
         trial = waiting.pop(0)
-        if asleep.get(trial.id, 0.0) > time.monotonic():
+        # The slot first: a look costs more, and there may be none for thousands of trials.
+        slot = None if asleep.is_so(trial) else sharing.take(trial, running)
+        if slot is None:
             waiting.append(trial)
             held += 1
             continue
+        attempt = None
         look = store.look(trial.folder)
         if look.state == "finished":  # by another launcher
             outcome.finished += 1
+        elif look.state == "running" or (look.is_away and asleep.misses[trial.id] < MOST_MISSES):
+            asleep.until_later(trial, look.is_away)
+            waiting.append(trial)
+            held += 1
         elif look.state == "unreadable":
             outcome.unreadable += 1
             display.leaves_alone(trial, look)
-        elif look.state == "running":
-            asleep[trial.id] = time.monotonic() + WAIT_SECONDS
-            waiting.append(trial)
-            held += 1
-        elif (slot := sharing.take(trial, running)) is None:
-            waiting.append(trial)
-            held += 1
         else:
             attempt = _started(trial, slot, sharing, display, pool)
-            sharing.give_back(slot) if attempt is None else running.append(attempt)
             outcome.failed += attempt is None
+        sharing.give_back(slot) if attempt is None else running.append(attempt)
     if waiting and not running:
         display.waits_for(waiting[0], claims.read(waiting[0].folder))
         time.sleep(WAIT_SECONDS)
@@ -202,7 +232,7 @@ def _is_over(attempt: Attempt, outcome: Outcome, asked: bool) -> bool:
     """Counts how an attempt has ended; False when another launcher runs its trial, or has run it meanwhile, and when it
     is to be run again with smaller batches or alone."""
     state = store.state(attempt.trial.folder)
-    if attempt.code in (EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE) and not asked:
+    if attempt.code in (EXIT_SMALLER_BATCH, EXIT_RETRY_ALONE, EXIT_CLAIMED) and not asked:
         return False
     if state == "running" or (state == "finished" and attempt.code != EXIT_DONE):
         return False

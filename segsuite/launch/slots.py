@@ -25,7 +25,7 @@ class Slot:
     device: str | None = None
     threads: int | None = None
     of: int = 1
-    """How many slots there are."""
+    """How many slots its device has, or the machine without devices."""
 
     def environment(self) -> dict[str, str]:
         """What a trial in this slot finds in its environment."""
@@ -70,7 +70,8 @@ def slots(
     if number == 1:
         return [Slot()]
     threads = max(1, cores() // number)
-    return [Slot(devices[at % len(devices)] if devices else None, threads, number) for at in range(number)]
+    on = [devices[at % len(devices)] if devices else None for at in range(number)]
+    return [Slot(device, threads, on.count(device)) for device in on]
 
 
 def in_words(found: Sequence[Slot], at_most: bool = False) -> str:

@@ -14,6 +14,8 @@ from segsuite.io import atomic, trial_warnings
 from segsuite.io.reading import Unreadable, patiently, unreadable
 from segsuite.io.store import PREVIOUS, RunDirectory
 
+LACK_OF_MEMORY = "can't allocate memory"
+"""What torch says on a CPU: the file may be whole."""
 OF_FINISHED = ("state_dict", "epoch", "global_step", "pytorch-lightning_version")
 
 
@@ -56,11 +58,13 @@ def load(path: Path) -> dict[str, Any]:
     not look for."""
     try:
         checkpoint = patiently(lambda: _read(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, MemoryError):
         raise
-    except PermissionError as error:  # it may be whole
+    except OSError as error:  # it may be whole
         raise unreadable(path, error) from error
     except Exception as error:
+        if LACK_OF_MEMORY in str(error):
+            raise
         raise SegsuiteError(
             f"the checkpoint cannot be read: {type(error).__name__}",
             str(path),
@@ -70,8 +74,13 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except zipfile.BadZipFile as error:
+        if isinstance(error.__context__, OSError):  # what the disk says is hidden behind a complaint about the archive
+            raise error.__context__ from None
+        raise
     if damaged is not None:
         raise zipfile.BadZipFile(damaged)
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -93,6 +102,7 @@ def load_newest_whole(run: RunDirectory) -> dict[str, Any] | None:
         for path in (run.previous_checkpoint, run.best_checkpoint):
             with contextlib.suppress(SegsuiteError, FileNotFoundError):
                 checkpoint = load(path)
+                atomic.set_aside(run.last_checkpoint)  # a person may want to see it
                 atomic.duplicate(path, run.last_checkpoint)
                 text = f"last.ckpt was damaged: training went on from {path.name}, step {checkpoint['global_step']}"
                 trial_warnings.note(run.folder, text, lasting=True)

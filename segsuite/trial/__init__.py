@@ -79,7 +79,7 @@ def run_trial(folder: Path, report: Report, stop: StopRequest) -> dict[str, Any]
     device = resolve_device(trial.settings.execution.device)
     with joined(trial.settings.execution, device) as ranks, claimed(folder, ranks) as claim:
         run = RunDirectory(folder, claim)
-        if (finished := ranks.of_first(whole_result(folder))) is not None:
+        if (finished := ranks.of_first(whole_result(folder) if ranks.is_first else None)) is not None:
             return finished  # by another launcher, since this one looked
         if not ranks.is_first:
             return follow(trial, device, ranks, run, stop)

@@ -2,7 +2,7 @@
 
 Exit codes: 0, result.json is written; 1, failure.json says why; 75, stopped on request, another attempt continues; 77,
 the memory was too small, another attempt takes smaller batches; 78, it was too small beside other trials, another
-attempt has it alone.
+attempt has it alone; 79, a launcher is told that another process runs the trial.
 Within a SLURM job also 143, told to leave by SIGTERM: after a preemption it is queued again, after scancel it must not
 be; and 75 when another process runs the trial, such as one on a node taken for dead.
 """
@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from segsuite.errors import EXIT_DONE, EXIT_PREEMPTED, ClaimError, Preempted, SegsuiteError
+from segsuite.errors import EXIT_CLAIMED, EXIT_DONE, EXIT_PREEMPTED, ClaimError, Preempted, SegsuiteError
 from segsuite.train.callbacks import StopRequest
 from segsuite.trial import run_trial
 from segsuite.trial.frozen import read
@@ -51,6 +51,8 @@ def _exit_code(error: SegsuiteError, stop: StopRequest) -> int:
             return EXIT_PREEMPTED
         if isinstance(error, Preempted) and stop.told_to_leave:
             return EXIT_TOLD_TO_LEAVE
+    if isinstance(error, ClaimError) and os.environ.get("SEGSUITE_LAUNCHER") == "1":
+        return EXIT_CLAIMED
     return error.exit_code
 
 

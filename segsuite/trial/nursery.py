@@ -102,6 +102,7 @@ def become_a_trial(request: dict[str, Any], streams: list[int]) -> None:
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
         os.close(stream)
+    os.environ.pop("SEGSUITE_SIDE_BY_SIDE", None)  # of the slot in which the pool was opened
     os.environ.update(request["environment"])
     sys.argv[1:] = [request["folder"]]
     np.random.seed()

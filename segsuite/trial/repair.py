@@ -11,6 +11,7 @@ from pathlib import Path
 from segsuite.config import TrialSettings
 from segsuite.errors import SegsuiteError
 from segsuite.io import atomic, results, trial_warnings
+from segsuite.io.reading import Unreadable
 from segsuite.io.store import RunDirectory
 from segsuite.train import checkpoint_io
 from segsuite.trial.networks import scored_checkpoint
@@ -33,24 +34,34 @@ def set_aside_damaged(settings: TrialSettings, run: RunDirectory) -> None:
         damaged = None
     except results.Damaged as error:
         damaged = str(error)
+    if not damaged and not _has_ended(run):
+        return
+    # Before anything is set aside: what cannot be read now may be whole, and then it is as it was.
+    wrong = _fault_of_weights(settings, run)
+    if damaged:
         run.check_claim()
         aside = atomic.set_aside(run.folder / results.NAME)
         trial_warnings.note(run.folder, f"{damaged}; it is kept as {aside.name if aside else 'nothing'}")
-    if not damaged and not _has_ended(run):
-        return
-    try:
-        checkpoint_io.load(scored_checkpoint(settings, run))
-    except FileNotFoundError:
-        wrong = f"{scored_checkpoint(settings, run).name} is gone"
-    except SegsuiteError as error:
-        wrong = error.what
-    else:
+    if not wrong:
         return
     kept = [path for path in run.checkpoints if path.exists()]
     if kept:
         for path in kept:
             atomic.set_aside(path)
         trial_warnings.note(run.folder, f"its weights could not be scored again, so it is trained anew: {wrong}")
+
+
+def _fault_of_weights(settings: TrialSettings, run: RunDirectory) -> str:
+    """Why the weights that are to be scored cannot be; empty where they can. Raises Unreadable."""
+    try:
+        checkpoint_io.load(scored_checkpoint(settings, run))
+    except FileNotFoundError:
+        return f"{scored_checkpoint(settings, run).name} is gone"
+    except Unreadable:
+        raise
+    except SegsuiteError as error:
+        return error.what
+    return ""
 
 
 def _has_ended(run: RunDirectory) -> bool:

@@ -56,7 +56,8 @@ def threads_so_far(run: RunDirectory) -> int | None:
     """With how many the training began that is to be continued on a CPU; None where there is nothing to continue."""
     if not run.last_checkpoint.exists():
         return None
-    hardware = (read_json(run.folder / "manifest.json") or {}).get("hardware", {})
+    noted = (read_json(run.folder / "manifest.json") or {}).get("hardware")
+    hardware = noted if isinstance(noted, dict) else {}
     number = hardware.get("threads")
     return number if hardware.get("device") == "cpu" and isinstance(number, int) and number > 0 else None
 

@@ -259,3 +259,33 @@ def test_a_claim_that_is_lost_before_it_is_held_is_asked_for_again(
         with claims.claim(tmp_path) as held:
             held.check()
     assert stopped
+
+
+def test_a_holder_whose_start_is_hidden_lives_while_its_stamp_is_young(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clusters mount /proc so that a user sees nothing of other users' processes (hidepid)."""
+    with claims.claim(tmp_path):
+        monkeypatch.setattr(claims, "_start_of", lambda pid: "")
+        assert claims.is_live(tmp_path)
+        with pytest.raises(ClaimError, match="is being run by"), claims.claim(tmp_path):
+            pass
+        os.utime(tmp_path / "claim.json", (1, 1))
+        assert not claims.is_live(tmp_path)
+
+
+def test_a_lock_that_a_stopped_process_holds_is_not_waited_for_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    (tmp_path / "claim.json").write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    os.utime(tmp_path / "claim.json", (1, 1))
+    monkeypatch.setattr(claims, "LOCK_SECONDS", 0.2)
+    other = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with claims.claim(tmp_path):
+            assert claims.is_live(tmp_path)
+    finally:
+        os.close(other)

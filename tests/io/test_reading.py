@@ -191,3 +191,22 @@ def _failing_fsync(monkeypatch: pytest.MonkeyPatch, times: int) -> list[str]:
 
     monkeypatch.setattr(os, "fsync", fails)
     return failed
+
+
+def test_a_pipe_in_the_place_of_a_record_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(ValueError, match="no file"):
+        reading.read_bytes(tmp_path / "result.json")
+    os.mkfifo(tmp_path / "claim.json")
+    assert claims.read(tmp_path) is None
+
+
+def test_successes_at_once_do_not_renew_the_patience(no_waiting: list[float]) -> None:
+    def away() -> None:
+        raise OSError(errno.EIO, "away")
+
+    for _ in range(100):  # a damaged file in each of a hundred folders that can be listed
+        with pytest.raises(OSError, match="away"):
+            reading.patiently(away)
+        reading.patiently(lambda: None)
+    assert sum(no_waiting) < reading.MOST_WAITED + sum(reading.WAITS)

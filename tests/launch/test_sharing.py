@@ -107,3 +107,17 @@ def test_on_another_device_others_go_on(trials: tuple[Trial, ...]) -> None:
     alone = sharing.take(a0, [])
     assert alone is not None
     assert sharing.take(b0, [Runs(a0, alone)]) == Slot("two", 1, 2)
+
+
+def test_a_trial_to_be_repeated_alone_is_the_next_and_its_device_is_counted_by_itself(
+    trials: tuple[Trial, ...],
+) -> None:
+    a0, b0, a1, _ = trials
+    sharing = Sharing([Slot("one", 2, 1), Slot("two", 2, 1)])
+    slots = [sharing.take(trial, []) for trial in (a0, b0)]
+    assert [slot.of for slot in slots if slot is not None] == [1, 1]  # each has its device for itself
+    sharing.repeat_alone(a0)
+    assert slots[0] is not None
+    sharing.give_back(slots[0])
+    assert sharing.take(a1, []) is None
+    assert sharing.take(a0, []) == Slot("one", 2, 1)

@@ -92,7 +92,7 @@ def test_auto_is_per_device_trials_on_each_gpu() -> None:
     assert twice[0].environment() == {
         "CUDA_VISIBLE_DEVICES": "GPU-a",
         "OMP_NUM_THREADS": "1",
-        "SEGSUITE_SIDE_BY_SIDE": "6",
+        "SEGSUITE_SIDE_BY_SIDE": "2",
     }
 
 

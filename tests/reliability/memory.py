@@ -5,7 +5,7 @@ from pathlib import Path
 LOADED_FIRST = """
 import os, sys
 
-if any(word == "segsuite.trial" for word in sys.orig_argv):
+if any(word in ("segsuite.trial", "segsuite.trial.nursery") for word in sys.orig_argv):
     import torch
 
     from segsuite.train.module import SegmentationModule

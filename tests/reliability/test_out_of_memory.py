@@ -102,11 +102,14 @@ def test_a_local_run_repeats_it_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_lack_of_memory_beside_others_changes_no_trial_and_takes_none_down(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--fresh",)], ids=["from the pool", "fresh"])
+def test_a_lack_of_memory_beside_others_changes_no_trial_and_takes_none_down(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
     """Both lack memory while they run together; each is trained alone, with the batch that was asked for."""
     path = write_experiment(tmp_path, train__batch_size=4, train__max_steps=2, seeds=[0, 1])
     hook = too_small_for_four(tmp_path / "hook", beside_others=True)
-    ran = segsuite("run", path, "--workers", "2", "--fresh", env=environment(PYTHONPATH=f"{hook}:{REPOSITORY}"))
+    ran = segsuite("run", path, "--workers", "2", *options, env=environment(PYTHONPATH=f"{hook}:{REPOSITORY}"))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "the memory was too small beside other trials; it goes on alone" in ran.stdout
     for trial in trials_of(path):

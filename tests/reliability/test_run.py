@@ -144,7 +144,7 @@ def refused(path: Path, *words: str, code: int = 2) -> None:
 def test_a_runs_root_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     path = write_experiment(tmp_path, runs_root=str(tmp_path / "file" / "runs"))
-    refused(path, "cannot write", str(tmp_path / "file"), "runs_root")
+    refused(path, "is no folder", str(tmp_path / "file"), "runs_root")
 
 
 def test_an_unknown_label_value_is_named_with_its_file_before_the_first_step(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """segsuite.train.checkpoint_io: checkpoints hold data, never code, and are whole or refused."""
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from segsuite.errors import SegsuiteError
+from segsuite.io.reading import Unreadable
+from segsuite.io.store import RunDirectory
 from segsuite.train import checkpoint_io
 from segsuite.train.checkpoint_io import AtomicCheckpointIO
 
@@ -101,3 +104,40 @@ def test_a_save_that_fails_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch:
 
 def test_the_networks_weights_are_those_under_its_name(tmp_path: Path) -> None:
     assert set(checkpoint_io.network_weights(GOOD)) == {"a"}
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "away"), PermissionError(errno.EACCES, "no"), MemoryError()])
+@pytest.mark.parametrize("place", ["zipfile.ZipFile.testzip", "torch.load", "zipfile._EndRecData"])
+def test_a_checkpoint_that_cannot_be_read_now_is_not_taken_for_a_damaged_one(
+    error: Exception, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an older one would take its place, for good."""
+    run = RunDirectory(tmp_path)
+    run.last_checkpoint.parent.mkdir()
+    checkpoint_io.save(GOOD, run.previous_checkpoint)
+    checkpoint_io.save({**GOOD, "epoch": 4}, run.last_checkpoint)
+    before = run.last_checkpoint.read_bytes()
+
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr("segsuite.io.reading.time.sleep", lambda seconds: None)
+        patched.setattr(place, fails)
+        with pytest.raises(Unreadable if isinstance(error, OSError) else MemoryError):
+            checkpoint_io.load_newest_whole(run)
+    assert run.last_checkpoint.read_bytes() == before
+    loaded = checkpoint_io.load_newest_whole(run)
+    assert loaded is not None
+    assert loaded["epoch"] == 4
+
+
+def test_a_damaged_last_checkpoint_is_kept_beside_the_one_that_takes_its_place(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.last_checkpoint.parent.mkdir()
+    checkpoint_io.save({**GOOD, "global_step": 6}, run.previous_checkpoint)
+    run.last_checkpoint.write_bytes(b"half")
+    loaded = checkpoint_io.load_newest_whole(run)
+    assert loaded is not None
+    assert loaded["global_step"] == 6
+    assert run.last_checkpoint.with_name("last.ckpt.damaged").read_bytes() == b"half"

@@ -10,9 +10,13 @@ import pytest
 from segsuite.errors import SegsuiteError
 from segsuite.experiment import load
 from segsuite.io import store, trial_warnings
+from segsuite.io.reading import Unreadable
+from segsuite.io.store import RunDirectory
 from segsuite.launch.freeze import freeze
+from segsuite.train import checkpoint_io
 from segsuite.train.callbacks import StopRequest
-from segsuite.trial import run_trial
+from segsuite.trial import frozen, run_trial
+from segsuite.trial.repair import set_aside_damaged
 from tests.reliability.trials import write_experiment
 
 
@@ -92,3 +96,17 @@ def test_other_batches_are_never_guessed(folder: Path) -> None:
     (folder / "smaller_batch.json").write_text(json.dumps({"batch_size": "1"}))
     with pytest.raises(SegsuiteError, match=r"smaller_batch\.json is damaged"):
         run(folder)
+
+
+def test_weights_that_cannot_be_read_now_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "result.json").write_text("{")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    def away(path: Path) -> None:
+        raise Unreadable("last.ckpt cannot be read: it is away")
+
+    monkeypatch.setattr(checkpoint_io, "load", away)
+    settings = frozen.read(folder).settings
+    with pytest.raises(Unreadable):
+        set_aside_damaged(settings, RunDirectory(folder))
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

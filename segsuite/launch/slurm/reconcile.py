@@ -146,10 +146,10 @@ def submit(
         found = difference(experiment, live_tasks(place.job_prefix, place.folder), only)
         if not found.missing:
             return Submission(found)
+        code = _code(CHECKOUT if live_code else snapshot(place.code, untracked), profile)
         for trial in found.missing:
             if store.state(trial.folder) == "damaged":  # else the job would take it for finished
                 atomic.set_aside(trial.folder / results.NAME)
-        code = _code(CHECKOUT if live_code else snapshot(place.code, untracked), profile)
         atomic.make_folder(place.logs)  # SLURM makes none: the job would fail without a log
         try:
             return _submit(experiment, found, profile, code, report_arguments, partial(_write_down, place), _sbatch)
