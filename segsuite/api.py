@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from segsuite.stats.effects import Comparison
     from segsuite.train.module import SegmentationModule as SegmentationModule
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
 Pixels = NDArray[np.integer] | NDArray[np.floating]
 
 
@@ -86,6 +87,9 @@ class Experiment:
         self.name, self.question, self.arms = experiment.name, experiment.question, experiment.arms
         self.seeds, self.baseline = experiment.seeds, experiment.baseline
 
+    def __repr__(self) -> str:
+        return f"<experiment {self.name}: {self._experiment.size}>"
+
     def trials(self) -> list[TrainedTrial]:
         """The finished trials, arm by arm within each seed."""
         finished = [one for one in self._experiment.trials if store.state(one.folder) == "finished"]
@@ -98,8 +102,10 @@ class Experiment:
         for trial in self.trials():
             if trial.result["scores"].get(score) is not None:
                 of_arms.setdefault(trial.arm, []).append(trial)
+        path = self._experiment.path
+        if not of_arms and (there := self.trials()):
+            raise ConfigError(unknown_name("score", score, there[0].result["scores"]), str(path), "name one of them")
         if not of_arms:
-            path = self._experiment.path
             raise ConfigError(f"no trial has finished with a score '{score}'", str(path), f"segsuite run {path}")
 
         def mean(trials: list[TrainedTrial]) -> float:
@@ -154,6 +160,8 @@ class Experiment:
             if wish not in self.arms:
                 raise ConfigError(unknown_name("arm", wish, self.arms), where, "name one of its arms")
             return wish
+        if not isinstance(wish, Mapping) or not wish:
+            raise ConfigError(f"the baseline {wish!r} names no arm", where, f"the arms are {', '.join(self.arms)}")
         for axis in wish:
             if axis not in axes:
                 raise ConfigError(
@@ -169,6 +177,10 @@ class Experiment:
 def load_trial(trial: str | Path, device: str = "auto") -> TrainedTrial:
     """The finished trial of a run directory, or of the beginning of an id below runs/. `device`: auto, cpu, cuda or
     mps. Raises ConfigError when there is none, or it has not finished."""
+    if Path(trial).suffix in (".yaml", ".yml"):
+        raise ConfigError("this is an experiment", str(trial), "use load_experiment(...).best() or .trials()")
+    if device not in DEVICES:
+        raise ConfigError(unknown_name("device", device, DEVICES), "load_trial", f"choose {', '.join(DEVICES)}")
     return TrainedTrial(find(str(trial))[0], device)
 
 
@@ -236,8 +248,11 @@ def __getattr__(name: str) -> Any:
 
 
 def _texts(overrides: Mapping[str, Any] | None) -> Sequence[str]:
-    """As `--set` takes them: JSON is YAML."""
+    """As `--set` takes them: JSON is YAML. Raises ConfigError."""
     import json
+
+    if not isinstance(overrides, Mapping | None):
+        raise ConfigError("overrides are no mapping", "overrides", 'give a dict such as {"train.epochs": 2}')
 
     return [
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in (overrides or {}).items()
@@ -246,16 +261,19 @@ def _texts(overrides: Mapping[str, Any] | None) -> Sequence[str]:
 
 def _checked(image: Any) -> Any:
     pixels = np.asarray(image)
-    if pixels.ndim != 3 or pixels.shape[2] != 3:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0:
         raise ConfigError(
             f"an image is (H, W, 3), not {pixels.shape}", "predict", "give RGB pixels with the colours last"
         )
     if pixels.dtype == np.uint8:
-        return pixels
-    if not np.issubdtype(pixels.dtype, np.floating) or pixels.size == 0 or pixels.min() < 0 or pixels.max() > 1:
+        return pixels if pixels.flags.writeable else pixels.copy()
+    if not np.issubdtype(pixels.dtype, np.floating):
         raise ConfigError(
-            f"pixels are uint8 or floats in 0..1, not {pixels.dtype}",
-            "predict",
-            "scale them as the training images were",
+            f"pixels are uint8 or floats in 0..1, not {pixels.dtype}", "predict", "use .astype(np.uint8) if they fit"
+        )
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):  # NaN, too
+        raise ConfigError(
+            f"floating-point pixels are in 0..1, not {low:g} to {high:g}", "predict", "divide them by 255, or as fits"
         )
     return pixels.astype(np.float32)

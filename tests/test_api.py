@@ -4,6 +4,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,9 +64,18 @@ def test_a_loaded_trial_predicts_what_it_was_scored_with(compared: Path, tmp_pat
     probabilities = loaded.predict(image, probabilities=True)
     assert probabilities.shape == (len(dataset.classes), *labels.shape)
     np.testing.assert_array_equal(probabilities.argmax(0), labels)
-    for wrong in (image[:, :, 0], image.astype(np.int32), image.astype(np.float32)):
+    wrong: list[Any] = [image[:, :, 0], image[:0], image.astype(np.int32), image.astype(np.float32)]
+    for pixels in [*wrong, np.full((4, 4, 3), np.nan)]:
         with pytest.raises(ConfigError):
-            loaded.predict(wrong)
+            loaded.predict(pixels)
+    with pytest.raises(ConfigError, match="whole number"):
+        loaded.predict(image, window=64.5)  # type: ignore[arg-type]
+    image.flags.writeable = False
+    np.testing.assert_array_equal(loaded.predict(image), labels)
+    with pytest.raises(ConfigError, match="load_experiment"):
+        segsuite.load_trial(compared)
+    with pytest.raises(ConfigError, match="gpu"):
+        segsuite.load_trial(trial.folder, device="gpu")
 
 
 def test_the_comparison_is_the_report_s(compared: Path) -> None:
@@ -79,9 +89,10 @@ def test_the_comparison_is_the_report_s(compared: Path) -> None:
     assert turned.difference is not None
     assert of_report.difference is not None
     assert turned.difference == pytest.approx(-of_report.difference)
-    for wrong in ("bilinear_cnov", {"model.upsampler": "nothing"}, {"model.upsmapler": "nearest_conv"}):
+    wrong: list[Any] = ["bilinear_cnov", {"model.upsampler": "nothing"}, {"model.upsmapler": "nearest_conv"}, {}, 3]
+    for baseline in wrong:
         with pytest.raises(ConfigError):
-            segsuite.compare(compared, wrong)
+            segsuite.compare(compared, baseline)
 
 
 def test_the_best_is_of_the_best_arm_and_no_lucky_seed(compared: Path) -> None:
@@ -93,6 +104,8 @@ def test_the_best_is_of_the_best_arm_and_no_lucky_seed(compared: Path) -> None:
     best = experiment.best()
     means = {arm: float(np.mean(values)) for arm, values in scores.items()}
     assert means[best.arm] == max(means.values())
+    with pytest.raises(ConfigError, match="unknown score 'accuracy'"):
+        experiment.best("accuracy")
     distance = abs(best.result["scores"]["miou"] - means[best.arm])
     assert distance == min(abs(value - means[best.arm]) for value in scores[best.arm])
 
@@ -127,6 +140,8 @@ def test_overrides_are_settings(tmp_path: Path) -> None:
     path = write_experiment(tmp_path)
     found = segsuite.load_experiment(path, {"train.epochs": 7, "seeds": [3, 4]})
     assert found.seeds == (3, 4)
+    with pytest.raises(ConfigError, match="mapping"):
+        segsuite.load_experiment(path, ["train.epochs=7"])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="epohcs"):
         segsuite.load_experiment(path, {"train.epohcs": 7})
     with pytest.raises(ConfigError, match="no trial has finished"):

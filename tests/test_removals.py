@@ -117,6 +117,7 @@ MAY_TOUCH: dict[str, dict[str, str]] = {
     },
     "segsuite/prediction/evaluating.py": {"evaluate_trial": "result.json of evaluations/NAME of a run directory"},
     "segsuite/prediction/outputs.py": {
+        "Outputs.begin": "as write: predictions.json",
         "Outputs.write": "files of --out that `begin` did not find, or that --force overwrites",
         "Outputs.end": "as write: shares.csv",
     },

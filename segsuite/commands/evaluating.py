@@ -2,15 +2,16 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from segsuite.commands.experiments import TRIALS_HELP, on_experiment, tell_elsewhere, trials_called
 from segsuite.commands.predicting import DEVICES, views
 from segsuite.commands.printing import print_rows
-from segsuite.errors import EXIT_DONE, ConfigError, plural
+from segsuite.errors import EXIT_DONE, EXIT_FAILED, ConfigError, SegsuiteError, plural
 
-COLUMNS = ("id", "arm", "seed", "mIoU", "of the trial", "images", "scored")
-LEAVE = ("images", "of the trial")
+COLUMNS = ("id", "arm", "seed", "mIoU", "own score", "images", "scored")
+LEAVE = ("images", "own score")
 
 
 def add(commands: Any) -> None:
@@ -38,7 +39,8 @@ def _evaluate(given: argparse.Namespace) -> int:
 
     experiment = load(given.experiment, given.overrides)
     tell_elsewhere(experiment)
-    named = [trial for wish in given.trial for trial in trials_called(experiment, wish)]
+    chosen = [trial for wish in given.trial for trial in trials_called(experiment, wish)]
+    named = list({trial.id: trial for trial in chosen}.values())
     finished = [trial for trial in named or experiment.trials if store.state(trial.folder) == "finished"]
     if not finished:
         raise ConfigError(
@@ -48,24 +50,35 @@ def _evaluate(given: argparse.Namespace) -> int:
     from segsuite.prediction.evaluating import Wanted, evaluate_trial, is_made, times_scored
 
     wanted = Wanted(given.split, given.output_stride, views(given.tta), given.name)
-    rows, found = [], []
+    rows, found, failed = [], [], list[tuple[str, SegsuiteError]]()
     for trial in followed(finished, lambda one: f"{one.arm}, seed {one.seed}"):
         own = store.look(trial.folder).result or {}
         path = trial.folder / "evaluations" / wanted.name / "result.json"
-        made = not given.again and is_made(trial.folder, wanted)
-        result = store.read_json(path) if made else evaluate_trial(trial.folder, wanted, given.device)
-        assert result is not None
+        try:
+            made = is_made(trial.folder, wanted) and not given.again
+            result = store.read_json(path) if made else None
+            if result is None:
+                result = evaluate_trial(trial.folder, wanted, given.device, moved=trial.settings.data)
+        except SegsuiteError as error:
+            failed.append((f"{trial.id} {trial.arm}, seed {trial.seed}", error))
+            continue
         times = times_scored(trial.folder, wanted.name)
         found.append({**result, "times_scored": times, "scored_now": not made})
         scores = ["-" if (miou := one["scores"]["miou"]) is None else f"{miou:.4f}" for one in (result, own)]
         images = str(result["scored"]["images"])
-        rows.append((trial.id, trial.arm, str(trial.seed), *scores, images, "before" if made else f"{times} x"))
+        rows.append(
+            (trial.id, trial.arm, str(trial.seed), *scores, images, f"{times} x" + (", not again" if made else ""))
+        )
+    if not rows:
+        raise failed[0][1]
     if given.json:
         print(json.dumps(found, indent=1))
-        return EXIT_DONE
-    print_rows(COLUMNS, rows, LEAVE)
+    else:
+        print_rows(COLUMNS, rows, LEAVE)
+        print(f"written to evaluations/{wanted.name} of each run directory; `own score` is of the trial's own split")
     waiting = len(named or experiment.trials) - len(finished)
     if waiting:
-        print(f"{plural(waiting, 'trial')} left out: not finished")
-    print(f"written to evaluations/{wanted.name} of each run directory")
-    return EXIT_DONE
+        print(f"{plural(waiting, 'trial')} left out: not finished", file=sys.stderr)
+    for name, error in failed:
+        print(f"error: {name}: {error}", file=sys.stderr)
+    return EXIT_FAILED if failed else EXIT_DONE

@@ -1,6 +1,7 @@
 """`segsuite predict`."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   segsuite predict runs/quickstart/9f2f95f56574 photo.jpg --out predictions
-  segsuite predict experiments/quickstart.yaml --arm nearest_conv photos/ --out predictions
+  segsuite predict experiments/quickstart.yaml --arm upsampler=nearest_conv photos/
   segsuite predict 9f2f 'photos/**/*.png' --window 1024 --tta flip,0.75,1,1.25
 several seeds of one arm are an ensemble: the mean of their probabilities"""
 PROBABILITIES = ("float16", "uint8")
@@ -76,6 +77,12 @@ def _predict(given: argparse.Namespace) -> int:
         overlays=not given.no_overlays,
         probabilities=given.probabilities or "none",
         force=given.force,
+        settings={
+            "trials": [{"id": one.id, "arm": one.arm, "seed": one.seed, "folder": str(one.folder)} for one in trials],
+            "window": given.window,
+            "overlap": given.overlap,
+            "tta": given.tta,
+        },
     )
     outputs.begin([f"{one.name}/000001" if one.is_video else one.name for one in images])
 
@@ -84,13 +91,20 @@ def _predict(given: argparse.Namespace) -> int:
     from segsuite.prediction.memory import WindowChoice
 
     predictor = load_predictor(trials, given.device, seen)
+    if first.left_out:
+        print(f"{plural(first.left_out, 'seed')} left out: not finished")
     many = f"the mean of {len(trials)} trials, " if len(trials) > 1 else ""
     print(
         f"{many}{'; '.join(trial.name for trial in trials)}, on {predictor.device}, {predictor.precision}", flush=True
     )
     choice = WindowChoice(predictor, given.window, given.overlap)
-    done = predict_files(predictor, images, outputs, choice, first.value_range, _say)
-    table = outputs.end()
+    try:
+        done = predict_files(predictor, images, outputs, choice, first.value_range, _say)
+    except KeyboardInterrupt:
+        print(f"stopped: {given.out} holds what was predicted so far; --force begins again", file=sys.stderr)
+        raise
+    finally:
+        table = outputs.end()
     speed = done.predicted / done.seconds if done.seconds > 0 else 0.0
     print(f"{plural(done.predicted, 'image')} predicted, {speed:.1f} a second")
     print(f"written to {given.out}: {', '.join(_kinds(outputs))}, {table.name}")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segsuite.config import TrialSettings
+from segsuite.config import Data, TrialSettings
 from segsuite.encoders.weight_files import file_sha256
 from segsuite.errors import ConfigError
 from segsuite.io import atomic
@@ -93,16 +93,23 @@ class Averaged(nn.Module):
 
 
 def evaluate_trial(
-    folder: Path, wanted: Wanted, device: str = "auto", report: Report = lambda event: None
+    folder: Path,
+    wanted: Wanted,
+    device: str = "auto",
+    report: Report = lambda event: None,
+    moved: Data | None = None,
 ) -> dict[str, Any]:
     """The result of the evaluation, which is also written below `folder`; see FOLDER. With the same weights, split and
-    arithmetic its numbers are those of the trial itself, to the last digit.
+    arithmetic its numbers are those of the trial itself, to the last digit. `moved`: the trial's data settings with
+    another root, where its data have moved.
 
     Raises ConfigError when the trial has not finished or has no weights any more, DataError when the data are not there
     or the training data are no longer those that it saw.
     """
     trial = frozen.read(folder)
     settings = wanted.settings(trial.settings)
+    if moved is not None:
+        settings = settings.model_copy(update={"data": moved})
     if settings.train.overfit_batches:
         raise ConfigError(
             "a sanity run (train.overfit_batches) is scored on its training images alone", str(folder), "train it"
@@ -123,13 +130,7 @@ def evaluate_trial(
     write_predictions(network, data.scored_dataset, data.scored_indices, device, precision, out / "samples")
     result = summarise(trial, data, network, device, precision, evaluated, folder)
     result["scored"] = {**result["scored"], "split": data.scored_dataset.split}
-    result["evaluation"] = {
-        "name": wanted.name,
-        "split": wanted.split,
-        "output_stride": settings.evaluation.output_stride,
-        "views": [{"scale": view.scale, "mirrored": view.mirrored} for view in wanted.views],
-        "weights_sha256": weights,
-    }
+    result["evaluation"] = {**_meaning(wanted, settings), "weights_sha256": weights}
     for name in ("train_seconds", "attempt_seconds"):
         if name in own.get("cost", {}):
             result["cost"][name] = own["cost"][name]
@@ -145,11 +146,31 @@ def _line(result: dict[str, Any]) -> str:
 
 
 def is_made(folder: Path, wanted: Wanted) -> bool:
-    """Whether the trial's weights as they are now have been evaluated so."""
-    found = (read_json(folder / FOLDER / wanted.name / "result.json") or {}).get("evaluation") or {}
-    settings = frozen.read(folder).settings
+    """Whether the trial's weights as they are now have been evaluated so. Raises ConfigError where an evaluation of
+    that name is of something else."""
+    found = (read_json(folder / FOLDER / wanted.name / "result.json") or {}).get("evaluation")
+    if not isinstance(found, dict):
+        return False
+    settings = wanted.settings(frozen.read(folder).settings)
+    meant = _meaning(wanted, settings)
+    other = [key for key, value in meant.items() if found.get(key) != value]
+    if other:
+        raise ConfigError(
+            f"the evaluation '{wanted.name}' is of another {' and '.join(other)}: {found.get(other[0])}",
+            str(folder / FOLDER / wanted.name),
+            "give this one another --name",
+        )
     path = scored_checkpoint(settings, RunDirectory(folder))
     return path.exists() and found.get("weights_sha256") == file_sha256(path)
+
+
+def _meaning(wanted: Wanted, settings: TrialSettings) -> dict[str, Any]:
+    return {
+        "name": wanted.name,
+        "split": wanted.split,
+        "output_stride": settings.evaluation.output_stride,
+        "views": [{"scale": view.scale, "mirrored": view.mirrored} for view in wanted.views],
+    }
 
 
 def times_scored(folder: Path, name: str) -> int:

@@ -46,6 +46,12 @@ class WindowChoice:
                 )
         else:
             whole = windows.count(height, width) == 1
+        shared = 1 - windows.step / windows.side
+        if not whole and not self._known and abs(shared - self.overlap) > 0.01:
+            say(
+                f"windows of {windows.side} pixels share {shared:.2f} of their side with the next, not "
+                f"{self.overlap:g}: their places are multiples of {windows.multiple}"
+            )
         chosen = None if whole or windows.count(height, width) == 1 else windows
         self._known[height, width] = chosen
         return chosen

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsuite.datasets.image_io import jpeg, label_png
-from segsuite.errors import ConfigError, plural
+from segsuite.errors import ConfigError, SegsuiteError, plural
 from segsuite.io import atomic
+from segsuite.prediction.inputs import SETTINGS
 from segsuite.prediction.predictor import Band, Image
 from segsuite.prediction.trials import Palette
 
@@ -27,7 +28,8 @@ PROBABILITY_KINDS = ("none", "float16", "uint8")
 @dataclass
 class Outputs:
     """Files below `folder`: labels/NAME.png, whose palette indices are class ids; overlays/NAME.jpg; probabilities/
-    NAME.npz, where they are wished for, as float16 or as uint8 (255 is 1); shares.csv, a row an image.
+    NAME.npz, where they are wished for, as float16 or as uint8 (255 is 1); shares.csv, a row an image;
+    predictions.json.
 
     `begin` refuses to overwrite, unless `force`.
     """
@@ -38,6 +40,8 @@ class Outputs:
     overlays: bool = True
     probabilities: str = "none"
     force: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of predictions.json: which trials, with which options."""
     _rows: list[list[Any]] = field(default_factory=list)
 
     def files(self, name: str) -> dict[str, Path]:
@@ -51,7 +55,8 @@ class Outputs:
 
     def begin(self, names: Sequence[str]) -> None:
         """Makes the folder. Raises ConfigError when a file of that name is there, before anything is computed."""
-        wanted = [self.folder / SHARES, *(path for name in names for path in self.files(name).values())]
+        places = [path for name in names for path in self.files(name).values()]
+        wanted = [self.folder / SHARES, self.folder / SETTINGS, *places]
         there = [] if self.force else [path for path in wanted if path.exists()]
         if there:
             raise ConfigError(
@@ -59,7 +64,12 @@ class Outputs:
                 str(there[0]),
                 "choose another folder with --out, or overwrite with --force",
             )
-        atomic.make_folder(self.folder)
+        try:
+            atomic.make_folder(self.folder)
+            atomic.check_writable(self.folder)
+        except SegsuiteError as error:
+            raise type(error)(error.what, error.where, "choose another folder with --out") from error
+        atomic.write_json(self.folder / SETTINGS, {**self.settings, "classes": list(self.classes)})
 
     def write(self, name: str, image: Image, prediction: "Prediction") -> None:
         """All files of an image, and its row of shares.csv."""

@@ -1,5 +1,6 @@
 """Finished trials as one finds and loads them: by run directory, by the beginning of an id, or of an experiment."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Trained:
     value_range: tuple[float, float] | None
     precision: str
     miou: float | None
+    left_out: int = 0
+    """Seeds of its arm that were asked for, too, and have not finished."""
 
     @property
     def name(self) -> str:
@@ -46,13 +49,15 @@ def read_trained(folder: Path) -> Trained:
     from segsuite.trial import frozen
 
     if not (folder / "trial.yaml").exists():
-        raise ConfigError("this is no run directory: it holds no trial.yaml", str(folder), "name that of a trial")
+        inside = ", ".join(sorted(path.parent.name for path in folder.glob("*/trial.yaml"))[:6])
+        advice = f"name one in it: {inside}" if inside else "name that of a trial; images come after it"
+        raise ConfigError("this is no run directory: it holds no trial.yaml", str(folder), advice)
     look = store.look(folder)
     result = look.result
     if result is None:
         why = f": {look.why}" if look.why else ""
         advice = "run its experiment again: it goes on where it was"
-        raise ConfigError(f"the trial is {look.state}, not finished{why}", str(folder), look.to_do or advice)
+        raise ConfigError(f"the trial has not finished: it is {look.state}{why}", str(folder), look.to_do or advice)
     trial = frozen.read(folder)
     try:
         with np.load(folder / "counts.npz", allow_pickle=False) as counts:
@@ -93,8 +98,12 @@ def find(target: str, overrides: Sequence[str] = (), arm: str | None = None, see
     """The trials that `target` names: a run directory, the beginning of an id below runs/, or an experiment's YAML, of
     which `arm` and `seed` choose; several seeds of one arm are an ensemble. Raises ConfigError."""
     path = Path(target)
-    if path.suffix in (".yaml", ".yml") or (path.is_file() and not path.is_dir()):
+    if path.suffix in (".yaml", ".yml"):
         return _of_experiment(path, overrides, arm, seed)
+    if path.is_file():
+        raise ConfigError(
+            "the first word is the trial, and this is a file", target, "name a run directory, an id or a YAML first"
+        )
     if arm is not None or seed is not None or overrides:
         raise ConfigError(
             "--arm, --seed and --set choose among an experiment's trials",
@@ -120,6 +129,9 @@ def _of_experiment(path: Path, overrides: Sequence[str], arm: str | None, seed: 
     from segsuite.experiment import load
 
     experiment = load(path, overrides)
+    if arm is not None and arm not in experiment.arms:  # `nearest_conv` for `upsampler=nearest_conv`
+        same = [one for one in experiment.arms if one.partition("=")[2] == arm]
+        arm = same[0] if len(same) == 1 else arm
     fit = [
         trial
         for trial in experiment.trials
@@ -136,9 +148,10 @@ def _of_experiment(path: Path, overrides: Sequence[str], arm: str | None, seed: 
     finished = [trial for trial in fit if store.state(trial.folder) == "finished"]
     if not finished:
         raise ConfigError(
-            f"none of its {plural(len(fit), 'trial')} has finished", str(path), f"run it first: segsuite run {path}"
+            f"of its {plural(len(fit), 'trial')} none has finished", str(path), f"run it first: segsuite run {path}"
         )
-    return [read_trained(trial.folder) for trial in finished]
+    found = [read_trained(trial.folder) for trial in finished]
+    return [dataclasses.replace(one, left_out=len(fit) - len(finished)) for one in found]
 
 
 def _none_fits(experiment: "Experiment", arm: str | None, seed: int | None) -> ConfigError:

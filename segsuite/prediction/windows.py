@@ -19,8 +19,8 @@ class Windows:
     multiple: int = 32
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ConfigError(f"a window of {self.size} pixels is none", advice="give at least 64")
+        if not isinstance(self.size, int) or self.size < 1:
+            raise ConfigError(f"a window of {self.size} pixels is none", advice="give a whole number of at least 64")
         if not 0 <= self.overlap < 1:
             raise ConfigError(f"windows cannot overlap by {self.overlap:g}", advice="give a share from 0 to below 1")
 
@@ -28,6 +28,11 @@ class Windows:
     def side(self) -> int:
         """`size`, rounded up to the multiple."""
         return -(-self.size // self.multiple) * self.multiple
+
+    @property
+    def step(self) -> int:
+        """Pixels from one window to the next: a multiple, so that the overlap is seldom exactly the one asked for."""
+        return max(self.multiple, int(self.side * (1 - self.overlap)) // self.multiple * self.multiple)
 
     def starts(self, length: int) -> list[int]:
         """Where the windows begin that cover `length` pixels; the last one may reach beyond its end.
@@ -37,9 +42,8 @@ class Windows:
         """
         if length <= self.side:
             return [0]
-        step = max(self.multiple, int(self.side * (1 - self.overlap)) // self.multiple * self.multiple)
         last = -(-(length - self.side) // self.multiple) * self.multiple
-        return [*range(0, last, step), last]
+        return [*range(0, last, self.step), last]
 
     def weights(self) -> NDArray[np.float32]:
         """(side, side), 1 in the middle: a Gaussian whose standard deviation is an eighth of the side (Isensee et al.

@@ -110,6 +110,33 @@ def _label(path: Path) -> list[Any]:
     return labels
 
 
+def test_a_name_stands_for_one_evaluation(
+    experiment: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(experiment, trials[0].id, "--split", "val", "--name", "mine") == 0
+    kept = result(trials[0].folder / "evaluations" / "mine")
+    for other in (("--split", "test"), ("--split", "val", "--tta", "flip"), ("--split", "test", "--again")):
+        assert evaluate(experiment, trials[0].id, *other, "--name", "mine") == 2
+        assert "give this one another --name" in capsys.readouterr().err
+    assert result(trials[0].folder / "evaluations" / "mine") == kept
+
+
+def test_one_trial_that_cannot_be_scored_stops_no_other(
+    experiment: Path, trials: tuple[Trial, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden = trials[0].folder / "checkpoints"
+    aside = hidden.rename(trials[0].folder / "aside")
+    try:
+        assert evaluate(experiment, "--split", "val", "--name", "others") == 1
+    finally:
+        aside.rename(hidden)
+    told = capsys.readouterr()
+    assert trials[0].id in told.err
+    assert "no checkpoint any more" in told.err
+    assert trials[1].id in told.out
+    assert (trials[1].folder / "evaluations" / "others" / "result.json").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -130,8 +157,8 @@ def test_weights_that_are_not_there_any_more_are_named(
 ) -> None:
     import shutil
 
-    copy = write_experiment(tmp_path, seeds=[0, 1], train__epochs=1, wandb__mode="disabled", execution__keep="weights")
-    for trial, other in zip(trials, trials_of(copy), strict=True):
+    copy = write_experiment(tmp_path, seeds=[0], train__epochs=1, wandb__mode="disabled", execution__keep="weights")
+    for trial, other in zip(trials[:1], trials_of(copy), strict=True):
         shutil.copytree(trial.folder, other.folder)
         shutil.rmtree(other.folder / "checkpoints")
     assert evaluate(copy) == 2

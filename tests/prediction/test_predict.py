@@ -1,6 +1,7 @@
 """`segsuite predict` as it is called: what it writes, and what it says when something is wrong."""
 
 import csv
+import json
 import sys
 from io import StringIO
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_nothing_is_overwritten_without_force(
     assert predict(*words) == 0
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert predict(*words, "--tta", "flip") == 2
-    assert "13 files would be overwritten" in capsys.readouterr().err
+    assert "14 files would be overwritten" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert predict(*words, "--force") == 0
 
@@ -220,3 +221,58 @@ def test_a_trial_that_is_not_there_or_not_finished_is_told(
     ):
         assert predict(*words) == 2
         assert said in capsys.readouterr().err
+
+
+def test_what_is_named_twice_is_predicted_once_and_frames_never_mix_with_images(
+    trials: tuple[Trial, ...], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = sorted(photos.rglob("*.png"))[0]
+    twice = path.parent / ".." / path.parent.name / path.name
+    assert predict(trials[0].folder, path, twice, "--out", tmp_path / "out") == 0
+    assert "1 image predicted" in capsys.readouterr().out
+    folder = tmp_path / "mixed"
+    (folder / "x").mkdir(parents=True)
+    Image.open(path).save(folder / "x" / "000001.png")
+    writer = cv2.VideoWriter(str(folder / "x.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 5, (48, 32))
+    writer.write(np.zeros((32, 48, 3), np.uint8))
+    writer.release()
+    assert predict(trials[0].folder, folder, "--out", tmp_path / "mixed-out") == 2
+    assert "frames of a video" in capsys.readouterr().err
+
+
+def test_links_are_followed_and_what_was_predicted_is_no_photo(
+    trials: tuple[Trial, ...], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "linked"
+    folder.mkdir()
+    (folder / "day").symlink_to(photos / "day1")
+    (folder / "round").symlink_to(folder)
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert predict(trials[0].folder, folder, "--out", folder / "out") == 1
+    told = capsys.readouterr()
+    assert "3 images predicted" in told.out
+    assert "gone.png" in told.err
+    assert predict(trials[0].folder, folder, "--out", tmp_path / "again") == 1
+    assert "3 images predicted" in capsys.readouterr().out
+    noted = json.loads((folder / "out" / "predictions.json").read_text())
+    assert [one["id"] for one in noted["trials"]] == [trials[0].id]
+
+
+@pytest.mark.parametrize("line", [".", "/", "a\0b"])
+def test_a_list_of_no_images_is_told(
+    line: str, trials: tuple[Trial, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.txt").write_text(f"{line}\n")
+    assert predict(trials[0].folder, tmp_path / "list.txt", "--out", tmp_path / "out") == 2
+    assert "is no image" in capsys.readouterr().err
+
+
+def test_overlaps_that_are_not_the_ones_asked_for_are_told(
+    trials: tuple[Trial, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (150, 100)).save(tmp_path / "photo.png")
+    words = (trials[0].folder, tmp_path / "photo.png", "--window", "64", "--no-overlays")
+    assert predict(*words, "--overlap", "0.9", "--out", tmp_path / "a") == 0
+    assert "share 0.50 of their side with the next, not 0.9" in capsys.readouterr().out
+    assert predict(*words, "--overlap", "0.5", "--out", tmp_path / "b") == 0
+    assert "share" not in capsys.readouterr().out.replace("shares.csv", "")
