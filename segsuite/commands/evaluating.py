@@ -79,6 +79,6 @@ def _evaluate(given: argparse.Namespace) -> int:
     waiting = len(named or experiment.trials) - len(finished)
     if waiting:
         print(f"{plural(waiting, 'trial')} left out: not finished", file=sys.stderr)
-    for name, error in failed:
-        print(f"error: {name}: {error}", file=sys.stderr)
+    for name, reason in failed:
+        print(f"error: {name}: {reason}", file=sys.stderr)
     return EXIT_FAILED if failed else EXIT_DONE
