@@ -123,7 +123,7 @@ def test_the_ratios_of_a_step_are_all_there(tmp_path: Path) -> None:
     assert all(goal["measured"] > 0 and goal["goal"] for goal in goals)
     assert all(goal["met"] == "yes" or goal["why"] for goal in goals)
     (row, *_) = [record["columns"] for record in records if record["table"] == "A training step, ms"]
-    assert row.keys() <= {"stock", "bare loop", "segsuite", "floor of the arithmetic", "rounds"}
+    assert row.keys() <= {"stock", "bare loop", "segsuite", "floor of the arithmetic", "rounds", "threads"}
 
 
 @pytest.mark.slow
