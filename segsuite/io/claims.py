@@ -237,7 +237,7 @@ def _identity() -> dict[str, Any]:
 
 def _start_of(pid: object) -> str | None:
     """When a process of this machine began, in whatever its system counts; None when there is no such process."""
-    if not isinstance(pid, int) or pid <= 0:
+    if not isinstance(pid, int) or isinstance(pid, bool) or pid <= 0:
         return None
     try:
         os.kill(pid, 0)

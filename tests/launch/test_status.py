@@ -230,7 +230,8 @@ COUNTER = """
 import collections, json, sys
 looks = collections.Counter()
 def count(event, arguments):
-    if event in ("open", "os.listdir", "os.scandir"):
+    # `open` with an opener tells of itself and of the opener's os.open, which has no mode.
+    if event in ("os.listdir", "os.scandir") or (event == "open" and arguments[1] is not None):
         looks[event] += str(arguments[0]).startswith(sys.argv[1])
 sys.addaudithook(count)
 from pathlib import Path

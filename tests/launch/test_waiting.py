@@ -48,7 +48,7 @@ def test_a_hundred_claims_of_others_are_looked_at_every_two_seconds(
     monkeypatch.setattr(local, "time", clock)
     monkeypatch.setattr(store, "look", look)
     running: list[Any] = [object()]  # a trial of our own
-    asleep: dict[str, float] = {}
+    asleep = local.Asleep()
     for _ in range(100):  # ten seconds
         local._fill(Sharing([Slot()]), running, trials, local.Outcome(), Display(Console(quiet=True)), None, asleep)  # type: ignore[arg-type]
         clock.sleep(local.LOOK_SECONDS)
@@ -61,7 +61,7 @@ def test_one_that_another_launcher_has_finished_is_counted_when_it_is_seen(tmp_p
     for trial in trials:
         store.RunDirectory(trial.folder).finish(whole_result())
     outcome = local.Outcome()
-    local._fill(Sharing([Slot()]), [], trials, outcome, Display(Console(quiet=True)), None, {})  # type: ignore[arg-type]
+    local._fill(Sharing([Slot()]), [], trials, outcome, Display(Console(quiet=True)), None, local.Asleep())  # type: ignore[arg-type]
     assert (outcome.finished, trials) == (2, [])
 
 
