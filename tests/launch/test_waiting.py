@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -47,13 +48,41 @@ def test_a_hundred_claims_of_others_are_looked_at_every_two_seconds(
 
     monkeypatch.setattr(local, "time", clock)
     monkeypatch.setattr(store, "look", look)
-    running: list[Any] = [object()]  # a trial of our own
+    running: list[Any] = [SimpleNamespace(trial=trials[0], slot=Slot("another"))]  # a trial of our own
     asleep = local.Asleep()
     for _ in range(100):  # ten seconds
         local._fill(Sharing([Slot()]), running, trials, local.Outcome(), Display(Console(quiet=True)), None, asleep)  # type: ignore[arg-type]
         clock.sleep(local.LOOK_SECONDS)
     assert len(trials) == 100
     assert set(looks.values()) == {5}
+
+
+def test_an_outage_of_a_file_server_costs_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """90 seconds of it; one that may not be read is given up at once."""
+    trials = list(load(write_experiment(tmp_path, seeds=[0, 1])).trials)
+    forbidden, clock = trials[1].folder, Clock()
+
+    def look(folder: Path) -> store.Look:
+        if folder == forbidden:
+            return store.Look("unreadable", "no", "ask")
+        return store.Look("unreadable", is_away=True) if clock.now < 1090 else store.Look("finished")
+
+    monkeypatch.setattr(local, "time", clock)
+    monkeypatch.setattr(store, "look", look)
+    outcome, asleep = local.Outcome(), local.Asleep()
+    while trials and clock.now < 2000:
+        local._fill(Sharing([Slot()]), [], trials, outcome, Display(Console(quiet=True)), None, asleep)  # type: ignore[arg-type]
+    assert (outcome.finished, outcome.unreadable, trials) == (1, 1, [])
+
+
+def test_without_a_free_slot_nothing_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = list(load(write_experiment(tmp_path, seeds=list(range(50)))).trials)
+    sharing = Sharing([Slot("gpu"), Slot("gpu")])
+    sharing.repeat_alone(trials[0])
+    running: list[Any] = [SimpleNamespace(trial=trials[1], slot=Slot("gpu"))]
+    monkeypatch.setattr(store, "look", lambda folder: pytest.fail("looked"))
+    local._fill(sharing, running, trials, local.Outcome(), Display(Console(quiet=True)), None, local.Asleep())  # type: ignore[arg-type]
+    assert len(trials) == 50
 
 
 def test_one_that_another_launcher_has_finished_is_counted_when_it_is_seen(tmp_path: Path) -> None:
