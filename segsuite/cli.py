@@ -112,6 +112,11 @@ class _Parser(argparse.ArgumentParser):
         """Nothing is left unknown: what a command does not take is its own error, not that of `segsuite`, which does
         not know the command's options."""
         found, unknown = super().parse_known_args(*given)
+        places = [action for action in self._actions if not action.option_strings]
+        if unknown and places and places[-1].nargs in ("*", "+") and not any(word[:1] == "-" for word in unknown):
+            # `evaluate E.yaml --split test TRIAL`: argparse has taken the list for ended when the option came.
+            setattr(found, places[-1].dest, [*getattr(found, places[-1].dest), *unknown])
+            unknown = []
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown
