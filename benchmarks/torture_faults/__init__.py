@@ -2,7 +2,10 @@
 
 import os
 import random
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,6 +48,14 @@ class Torture:
         """A new folder in it."""
         (self.folder / name).mkdir()
         return self.folder / name
+
+    def rounds(self, least: int = 1) -> Iterator[int]:
+        """0, 1, 2, ... until the time is over, and at least so many; no more where once is enough."""
+        begun = time.monotonic()
+        for number in count():
+            yield number
+            if number + 1 >= least and (self.small or time.monotonic() - begun > self.seconds):
+                return
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 from segsuite.io import trial_warnings
@@ -19,12 +17,9 @@ def main(torture: Torture) -> list[Row]:
     right = torture.right[0]
     kinds: dict[str, Callable[[Path, Torture], None]] = {"a bit of last.ckpt turned": turn, "last.ckpt cut off": cut}
     rows = [Row(f"{kind}, after a SIGKILL") for kind in kinds]
-    begun = time.monotonic()
-    for number in count():
+    for number in torture.rounds(least=len(rows)):
         row, damage = rows[number % len(rows)], list(kinds.values())[number % len(rows)]
         _round(torture, number, row, damage, right)
-        if number + 1 >= len(rows) and (torture.small or time.monotonic() - begun > torture.seconds):
-            break
     for row in rows:
         row.happened = (
             "found by its checksums and told in a warning; the one before it was continued, to the bits of an "

@@ -2,8 +2,6 @@
 
 import contextlib
 import subprocess
-import time
-from itertools import count
 from pathlib import Path
 
 from segsuite.io import store
@@ -17,8 +15,8 @@ STEP = 4
 def main(torture: Torture) -> list[Row]:
     """A file system of its own that somebody fills while a trial saves; then it is freed."""
     row = Row(f"the disk filled while a trial saves (a tmpfs of {MEBIBYTES} MiB), then freed, the same command again")
-    right, begun = torture.right[0], time.monotonic()
-    for number in count():
+    right = torture.right[0]
+    for number in torture.rounds():
         place = torture.place(f"full-{number}")
         mounted = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={MEBIBYTES}m", "none", str(place)], capture_output=True, check=False
@@ -30,8 +28,6 @@ def main(torture: Torture) -> list[Row]:
             _fill(place, number, row, right)
         finally:
             subprocess.run(["umount", str(place)], check=True)
-        if torture.small or time.monotonic() - begun > torture.seconds:
-            break
     row.happened = (
         "the trial ended with a sentence about the disk, its last checkpoint was whole, and went on to the bits of an "
         f"undisturbed run: {row.tried - row.lost} of {row.tried}"

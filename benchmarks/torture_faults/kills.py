@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from segsuite.errors import plural
@@ -35,11 +34,8 @@ def main(torture: Torture) -> list[Row]:
     alone = Row("a launcher and its trials killed (SIGKILL) at random moments, the same command again")
     both = Row("two launchers at once, launchers and trials killed at random moments")
     counted = (Counts(), Counts())
-    begun = time.monotonic()
-    for number in count():
+    for number in torture.rounds(least=2):
         _round(torture, number, (alone, both)[number % 2], counted[number % 2], 1 + number % 2)
-        if number and (torture.small or time.monotonic() - begun > torture.seconds):
-            break
     for row, counts in zip((alone, both), counted, strict=True):
         row.tried = counts.launchers + counts.trials
         row.happened = (

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from itertools import count
 from pathlib import Path
 
 from torture_faults import REPOSITORY, Row, Torture
@@ -29,11 +28,9 @@ def main(torture: Torture) -> list[Row]:
     row = Row(
         "a training stopped (SIGSTOP) beyond the age of a claim, taken over on another machine, and woken meanwhile"
     )
-    begun, right = time.monotonic(), torture.right[0]
-    for number in count():
+    right = torture.right[0]
+    for number in torture.rounds():
         _round(torture, number, sites, row, right)
-        if torture.small or time.monotonic() - begun > torture.seconds:
-            break
     row.happened = (
         "the first one woke, found that it had lost the claim, wrote nothing and ended with a sentence; the other one "
         f"ended with the bits of an undisturbed run: {row.tried - row.lost} of {row.tried}"

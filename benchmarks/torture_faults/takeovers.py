@@ -33,14 +33,12 @@ class Counts:
 
 def main(torture: Torture) -> list[Row]:
     """Batches of stale claims until the time is over."""
-    counts, folders, begun = Counts(), list[Path](), time.monotonic()
-    for batch in count():
+    counts, folders = Counts(), list[Path]()
+    for batch in torture.rounds():
         root = torture.place(f"claims-{batch}")
         new = [stale(root / f"{at:03d}") for at in range(SMALL_AT_A_TIME if torture.small else AT_A_TIME)]
         fight(torture, root, counts)
         folders += new
-        if torture.small or time.monotonic() - begun > torture.seconds:
-            break
     times = STOPPED_SECONDS[1] / taker.STALE_SECONDS
     row = Row(
         f"a stale claim, {TAKERS} takers as of so many machines, without locks, clocks up to 10 minutes off, takers "

@@ -47,27 +47,26 @@ def _evaluate(given: argparse.Namespace) -> int:
             "no trial has finished", str(experiment.path), f"run it first: segsuite run {experiment.path}"
         )
 
-    from segsuite.prediction.evaluating import Wanted, evaluate_trial, is_made, times_scored
+    from segsuite.prediction.evaluating import Wanted, evaluate_trial, made, times_scored
 
     wanted = Wanted(given.split, given.output_stride, views(given.tta), given.name)
     rows, found, failed = [], [], list[tuple[str, SegsuiteError]]()
     for trial in followed(finished, lambda one: f"{one.arm}, seed {one.seed}"):
         own = store.look(trial.folder).result or {}
-        path = trial.folder / "evaluations" / wanted.name / "result.json"
         try:
-            made = is_made(trial.folder, wanted) and not given.again
-            result = store.read_json(path) if made else None
-            if result is None:
-                result = evaluate_trial(trial.folder, wanted, given.device, moved=trial.settings.data)
+            before = made(trial.folder, wanted)
+            result = None if given.again else before
+            is_new = result is None
+            result = result or evaluate_trial(trial.folder, wanted, given.device, moved=trial.settings.data)
         except SegsuiteError as error:
             failed.append((f"{trial.id} {trial.arm}, seed {trial.seed}", error))
             continue
         times = times_scored(trial.folder, wanted.name)
-        found.append({**result, "times_scored": times, "scored_now": not made})
+        found.append({**result, "times_scored": times, "scored_now": is_new})
         scores = ["-" if (miou := one["scores"]["miou"]) is None else f"{miou:.4f}" for one in (result, own)]
         images = str(result["scored"]["images"])
         rows.append(
-            (trial.id, trial.arm, str(trial.seed), *scores, images, f"{times} x" + (", not again" if made else ""))
+            (trial.id, trial.arm, str(trial.seed), *scores, images, f"{times} x" + ("" if is_new else ", not again"))
         )
     if not rows:
         raise failed[0][1]

@@ -19,7 +19,7 @@ from segsuite.io.names import check_slug
 from segsuite.io.numbers import finite
 from segsuite.io.store import RunDirectory, read_json
 from segsuite.prediction.loading import precision_of, refuse_missing
-from segsuite.prediction.predictor import PLAIN, View, changed
+from segsuite.prediction.predictor import PLAIN, View, mean_probabilities
 from segsuite.train.callbacks import StopRequest
 from segsuite.train.evaluation import evaluate
 from segsuite.train.precision import resolve_device
@@ -77,19 +77,9 @@ class Averaged(nn.Module):
 
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """(N, C, H, W) of images (N, 3, H, W)."""
-        size = images_NCHW.shape[-2:]
-        total_NCHW: Tensor | None = None
-        for view in self.views:
-            logits_NCHW = self.network(changed(images_NCHW, view)).float()
-            if view.mirrored:
-                logits_NCHW = logits_NCHW.flip(-1)
-            if logits_NCHW.shape[-2:] != size:
-                logits_NCHW = nn.functional.interpolate(logits_NCHW, tuple(size), mode="bilinear", align_corners=False)
-            one_NCHW = torch.softmax(logits_NCHW, dim=1)
-            total_NCHW = one_NCHW if total_NCHW is None else total_NCHW + one_NCHW
-        assert total_NCHW is not None
+        mean_NCHW = mean_probabilities([self.network], images_NCHW, self.views)
         # Not below what float32 holds: the logarithm of 0 is no number that can be compared.
-        return (total_NCHW / len(self.views)).clamp_min(torch.finfo(torch.float32).tiny).log()
+        return mean_NCHW.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
 def evaluate_trial(
@@ -129,7 +119,6 @@ def evaluate_trial(
     write_counts(data, evaluated, out)
     write_predictions(network, data.scored_dataset, data.scored_indices, device, precision, out / "samples")
     result = summarise(trial, data, network, device, precision, evaluated, folder)
-    result["scored"] = {**result["scored"], "split": data.scored_dataset.split}
     result["evaluation"] = {**_meaning(wanted, settings), "weights_sha256": weights}
     for name in ("train_seconds", "attempt_seconds"):
         if name in own.get("cost", {}):
@@ -145,12 +134,13 @@ def _line(result: dict[str, Any]) -> str:
     return json.dumps(finite(facts))
 
 
-def is_made(folder: Path, wanted: Wanted) -> bool:
-    """Whether the trial's weights as they are now have been evaluated so. Raises ConfigError where an evaluation of
-    that name is of something else."""
-    found = (read_json(folder / FOLDER / wanted.name / "result.json") or {}).get("evaluation")
+def made(folder: Path, wanted: Wanted) -> dict[str, Any] | None:
+    """The result of this evaluation where the trial's weights as they are now have been evaluated so, else None. Raises
+    ConfigError where an evaluation of that name is of something else."""
+    result = read_json(folder / FOLDER / wanted.name / "result.json") or {}
+    found = result.get("evaluation")
     if not isinstance(found, dict):
-        return False
+        return None
     settings = wanted.settings(frozen.read(folder).settings)
     meant = _meaning(wanted, settings)
     other = [key for key, value in meant.items() if found.get(key) != value]
@@ -161,7 +151,7 @@ def is_made(folder: Path, wanted: Wanted) -> bool:
             "give this one another --name",
         )
     path = scored_checkpoint(settings, RunDirectory(folder))
-    return path.exists() and found.get("weights_sha256") == file_sha256(path)
+    return result if path.exists() and found.get("weights_sha256") == file_sha256(path) else None
 
 
 def _meaning(wanted: Wanted, settings: TrialSettings) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """What trained networks say of an image: one network or the mean of several, on the whole image or by windows, as it is
 or the mean over changed views of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -101,21 +102,8 @@ class Predictor:
 
     def _probabilities(self, part_HWC: Image) -> Tensor:
         """The mean over networks and views (C, H, W), float32."""
-        image_NCHW = self._batch(part_HWC)
-        size = image_NCHW.shape[-2:]
-        total_CHW: Tensor | None = None
-        for view in self.views:
-            seen_NCHW = changed(image_NCHW, view)
-            for network in self.networks:
-                logits_NCHW = self._logits(network, seen_NCHW).float()
-                if view.mirrored:
-                    logits_NCHW = logits_NCHW.flip(-1)
-                if logits_NCHW.shape[-2:] != size:
-                    logits_NCHW = F.interpolate(logits_NCHW, tuple(size), mode="bilinear", align_corners=False)
-                one_CHW = torch.softmax(logits_NCHW[0], dim=0)
-                total_CHW = one_CHW if total_CHW is None else total_CHW.add_(one_CHW)
-        assert total_CHW is not None
-        return total_CHW.div_(len(self.views) * len(self.networks))
+        logits = [partial(self._logits, network) for network in self.networks]
+        return mean_probabilities(logits, self._batch(part_HWC), self.views)[0]
 
     def _batch(self, image_HWC: Image) -> Tensor:
         # Not a copy in channels-first order: the layout of the file is the one that the networks compute in.
@@ -125,6 +113,26 @@ class Predictor:
         with torch.autocast(self.device, AUTOCAST.get(self.precision), enabled=self.precision in AUTOCAST):
             logits_NCHW: Tensor = network(images_NCHW)
         return logits_NCHW
+
+
+def mean_probabilities(
+    networks: Sequence[Callable[[Tensor], Tensor]], images_NCHW: Tensor, views: tuple[View, ...]
+) -> Tensor:
+    """(N, C, H, W) float32: the mean over views and networks, which make logits of images."""
+    size = images_NCHW.shape[-2:]
+    total_NCHW: Tensor | None = None
+    for view in views:
+        seen_NCHW = changed(images_NCHW, view)
+        for network in networks:
+            logits_NCHW = network(seen_NCHW).float()
+            if view.mirrored:
+                logits_NCHW = logits_NCHW.flip(-1)
+            if logits_NCHW.shape[-2:] != size:
+                logits_NCHW = F.interpolate(logits_NCHW, tuple(size), mode="bilinear", align_corners=False)
+            one_NCHW = torch.softmax(logits_NCHW, dim=1)
+            total_NCHW = one_NCHW if total_NCHW is None else total_NCHW.add_(one_NCHW)
+    assert total_NCHW is not None
+    return total_NCHW.div_(len(views) * len(networks))
 
 
 def changed(image_NCHW: Tensor, view: View) -> Tensor:
@@ -139,15 +147,15 @@ def changed(image_NCHW: Tensor, view: View) -> Tensor:
 
 def _drop_rows(sum_CHW: Tensor, weight_HW: Tensor, count: int) -> None:
     """Moves what is left up by `count` rows and clears the rest, in place: a second copy would double the memory."""
+    if count == 0:
+        return
     kept = len(weight_HW) - count
-    for begin in range(0, kept, max(1, count)):  # in steps that do not overlap what they are copied to
-        end = min(kept, begin + max(1, count))
-        if count:
-            sum_CHW[:, begin:end] = sum_CHW[:, begin + count : end + count]
-            weight_HW[begin:end] = weight_HW[begin + count : end + count]
-    if count:
-        sum_CHW[:, kept:] = 0
-        weight_HW[kept:] = 0
+    for begin in range(0, kept, count):  # in steps that do not overlap what they are copied to
+        end = min(kept, begin + count)
+        sum_CHW[:, begin:end] = sum_CHW[:, begin + count : end + count]
+        weight_HW[begin:end] = weight_HW[begin + count : end + count]
+    sum_CHW[:, kept:] = 0
+    weight_HW[kept:] = 0
 
 
 def views_of(mirrored: bool, scales: Sequence[float]) -> tuple[View, ...]:
