@@ -16,6 +16,7 @@ from segsuite.errors import ConfigError, unknown_name
 from segsuite.experiment import Experiment as _Experiment
 from segsuite.experiment import load
 from segsuite.io import store
+from segsuite.prediction import DEVICES
 from segsuite.prediction.trials import Trained, find, read_trained
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from segsuite.stats.effects import Comparison
     from segsuite.train.module import SegmentationModule as SegmentationModule
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 Pixels = NDArray[np.integer] | NDArray[np.floating]
 
 

@@ -6,9 +6,10 @@ import sys
 from typing import Any
 
 from segsuite.commands.experiments import TRIALS_HELP, on_experiment, tell_elsewhere, trials_called
-from segsuite.commands.predicting import DEVICES, views
+from segsuite.commands.predicting import views
 from segsuite.commands.printing import print_rows
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, ConfigError, SegsuiteError, plural
+from segsuite.prediction import DEVICES
 
 COLUMNS = ("id", "arm", "seed", "mIoU", "own score", "images", "scored")
 LEAVE = ("images", "own score")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsuite.commands.experiments import add_overrides
 from segsuite.errors import EXIT_DONE, EXIT_FAILED, ConfigError, plural
+from segsuite.prediction import DEVICES
 
 if TYPE_CHECKING:
     from segsuite.prediction.predictor import View
@@ -17,7 +18,6 @@ EPILOG = """examples:
   segsuite predict 9f2f 'photos/**/*.png' --window 1024 --tta flip,0.75,1,1.25
 several seeds of one arm are an ensemble: the mean of their probabilities"""
 PROBABILITIES = ("float16", "uint8")
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def add(commands: Any) -> None:

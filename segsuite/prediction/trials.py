@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from segsuite.errors import ConfigError, SegsuiteError, plural
 from segsuite.io import store
+from segsuite.metrics import array_files
 
 if TYPE_CHECKING:
     from segsuite.experiment import Experiment, Trial
@@ -60,10 +59,9 @@ def read_trained(folder: Path) -> Trained:
         raise ConfigError(f"the trial has not finished: it is {look.state}{why}", str(folder), look.to_do or advice)
     trial = frozen.read(folder)
     try:
-        with np.load(folder / "counts.npz", allow_pickle=False) as counts:
-            classes = tuple(str(name) for name in counts["classes"])
-    except (OSError, ValueError, KeyError) as error:
-        raise SegsuiteError(f"its counts cannot be read: {error}", str(folder / "counts.npz"), "run it again") from None
+        classes = tuple(map(str, array_files.read(folder / "counts.npz", ("classes",))["classes"].ravel()))
+    except array_files.Damaged as error:
+        raise SegsuiteError(str(error), str(folder / "counts.npz"), "run it again") from None
     data: Any = trial.settings.data
     value_range = getattr(data, "value_range", None)
     scores = result.get("scores") or {}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from io import StringIO
 from pathlib import Path
@@ -276,3 +277,13 @@ def test_overlaps_that_are_not_the_ones_asked_for_are_told(
     assert "share 0.50 of their side with the next, not 0.9" in capsys.readouterr().out
     assert predict(*words, "--overlap", "0.5", "--out", tmp_path / "b") == 0
     assert "share" not in capsys.readouterr().out.replace("shares.csv", "")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK half an archive"])
+def test_a_damaged_file_of_the_trial_is_one_sentence(
+    damage: bytes, trials: tuple[Trial, ...], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(trials[0].folder, tmp_path / trials[0].id))
+    (copy / "counts.npz").write_bytes(damage)
+    assert predict(copy, photos, "--out", tmp_path / "out") == 1
+    assert "counts.npz cannot be read" in capsys.readouterr().err
